@@ -1,0 +1,54 @@
+/// A range of bytes in the buffer that a [`Stanza`] was found in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+/// The name of a first-level element in the stream's content namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StanzaKind {
+    /// `<iq/>`
+    Iq,
+    /// `<message/>`
+    Message,
+    /// `<presence/>`
+    Presence,
+    /// Anything else (contract V1), `<handshake/>` included.
+    Other,
+}
+
+/// Where a first-level element and the parts of its start tag that routing needs lie in a buffer.
+///
+/// Attribute spans cover the value as written, without its quotes: entities are not resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stanza {
+    /// What it is.
+    pub kind: StanzaKind,
+    /// The whole element.
+    pub span: Span,
+    /// The element's name as written, prefix included.
+    pub name: Span,
+    /// The start tag, from `<` to `>`.
+    pub start_tag: Span,
+    /// The attribute `from`.
+    pub from: Option<Span>,
+    /// The attribute `to`.
+    pub to: Option<Span>,
+    /// The attribute `type`.
+    pub kind_attribute: Option<Span>,
+    /// The attribute `id`.
+    pub id: Option<Span>,
+}
+
+impl Span {
+    /// The bytes of `buffer` that it covers; empty if it lies outside.
+    #[must_use]
+    pub fn of(self, buffer: &[u8]) -> &[u8] {
+        buffer
+            .get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
+    }
+}
