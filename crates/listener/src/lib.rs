@@ -5,15 +5,27 @@
 //! traits: [`Registrar`], to register a component's name, and [`Router`], to route its stanzas. It
 //! knows nothing of Raft, gRPC or other nodes.
 
+#![allow(dead_code, reason = "the connection that uses these parts comes next")]
+
+mod close_reason;
 mod component;
+mod config;
+mod delivery;
 mod outbox;
 mod registrar;
 mod router;
+mod secret;
 mod stanza;
+mod stream_error;
 pub mod xml;
 
+pub use close_reason::CloseReason;
 pub use component::Component;
-pub use outbox::{Delivery, Outbox};
+pub use config::ListenerConfig;
+pub use delivery::Delivery;
+pub use outbox::{Outbox, OutboxCounters, OutboxLimits, PushError};
 pub use registrar::{ConflictBehaviour, RegisterError, RegisterRequest, Registrar};
 pub use router::{RouteSession, Router, Sender, StanzaBatch};
+pub use secret::Secret;
 pub use stanza::{Span, Stanza, StanzaKind};
+pub use stream_error::StreamCondition;

@@ -1,9 +1,12 @@
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::Outbox;
+
 /// Whole stanzas on their way to one component: a run that came from one connection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Delivery {
     /// The stanzas, adjacent, self-contained (contract X5), ready to be written.
     pub bytes: Bytes,
@@ -13,6 +16,12 @@ pub struct Delivery {
     pub origin: Option<Arc<Outbox>>,
 }
 
-/// What waits to be written to one component: a bounded queue between many senders and one writer.
-#[derive(Debug)]
-pub struct Outbox {}
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("bytes", &self.bytes.len())
+            .field("count", &self.count)
+            .field("origin", &self.origin.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,228 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMITS: OutboxLimits = OutboxLimits {
+    soft: 400,
+    hard: 800,
+};
+
+/// A run of `count` stanzas numbered from `first`.
+fn run(first: u32, count: u32) -> Delivery {
+    let text: String = (first..first + count)
+        .map(|number| format!("<message id='{number}'/>"))
+        .collect();
+    Delivery {
+        bytes: Bytes::from(text),
+        count,
+        origin: None,
+    }
+}
+
+/// The numbers of the stanzas in `bytes`, of those alone that are complete.
+fn numbers(bytes: &[u8]) -> Vec<u32> {
+    std::str::from_utf8(bytes)
+        .unwrap()
+        .split_inclusive("/>")
+        .filter_map(|piece| piece.strip_suffix("'/>")?.strip_prefix("<message id='"))
+        .map(|number| number.parse().unwrap())
+        .collect()
+}
+
+fn numbers_of(deliveries: &[Delivery]) -> Vec<u32> {
+    deliveries
+        .iter()
+        .flat_map(|delivery| {
+            let numbers = numbers(&delivery.bytes);
+            assert_eq!(numbers.len(), delivery.count as usize);
+            numbers
+        })
+        .collect()
+}
+
+/// Writes up to `limit` bytes of `batch`, as a socket would that takes no more.
+fn write(batch: &mut WriteBatch, limit: usize, out: &mut Vec<u8>) -> u64 {
+    let mut slices = [std::io::IoSlice::new(&[]); 8];
+    let filled = batch.slices(&mut slices);
+    let before = out.len();
+    for slice in &slices[..filled] {
+        let room = limit.saturating_sub(out.len() - before);
+        out.extend_from_slice(&slice[..slice.len().min(room)]);
+    }
+    batch.advance(out.len() - before)
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Push(u32),
+    PushFromPeer(u32),
+    PushReply(u32),
+    Take,
+    Write(usize),
+    Close,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (1..20u32).prop_map(Step::Push),
+        (1..20u32).prop_map(Step::PushFromPeer),
+        (1..4u32).prop_map(Step::PushReply),
+        Just(Step::Take),
+        (1..300usize).prop_map(Step::Write),
+        (1..300usize).prop_map(Step::Write),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order: each stanza that was accepted is written or given back,
+    /// once, in order, and the bounds hold.
+    #[test]
+    fn contract_d1_each_stanza_is_in_one_place(
+        mut steps in prop::collection::vec(step(), 1..120),
+        close_at in 0..120usize,
+    ) {
+        if close_at < steps.len() {
+            steps.insert(close_at, Step::Close);
+        }
+        let outbox = Outbox::new(LIMITS);
+        let mut batch = WriteBatch::default();
+        let (mut next, mut accepted, mut wire, mut counted) = (0, Vec::new(), Vec::new(), 0);
+        for step in steps {
+            let (count, push): (u32, fn(&Outbox, Delivery) -> Result<(), PushError>) = match step {
+                Step::Push(count) => (count, Outbox::push),
+                Step::PushFromPeer(count) => (count, Outbox::push_from_peer),
+                Step::PushReply(count) => (count, |outbox, reply| {
+                    outbox.push_reply(reply).map_err(PushError::Closed)
+                }),
+                Step::Take => {
+                    outbox.take_into(&mut batch).now_or_never();
+                    continue;
+                }
+                Step::Write(limit) => {
+                    counted += write(&mut batch, limit, &mut wire);
+                    continue;
+                }
+                Step::Close => {
+                    outbox.close(CloseReason::Replaced);
+                    continue;
+                }
+            };
+            let queued = outbox.queued_bytes();
+            match push(&outbox, run(next, count)) {
+                Ok(()) => {
+                    accepted.extend(next..next + count);
+                    match step {
+                        Step::Push(_) => prop_assert!(queued < LIMITS.soft),
+                        Step::PushFromPeer(_) => prop_assert!(queued < LIMITS.hard),
+                        _ => {}
+                    }
+                }
+                Err(PushError::Full(delivery)) => {
+                    prop_assert_eq!(delivery.count, count);
+                    prop_assert!(queued > LIMITS.soft / 2);
+                    prop_assert!(matches!(step, Step::Push(_)) || queued >= LIMITS.hard);
+                }
+                Err(PushError::Closed(delivery)) => {
+                    prop_assert_eq!(delivery.count, count);
+                    prop_assert_eq!(outbox.close_reason(), Some(CloseReason::Replaced));
+                }
+            }
+            next += count;
+        }
+        while !batch.is_empty() {
+            counted += write(&mut batch, usize::MAX, &mut wire);
+        }
+        let mut seen = numbers(&wire);
+        prop_assert_eq!(seen.len() as u64, counted);
+        seen.extend(numbers_of(&outbox.finish()));
+        prop_assert_eq!(seen, accepted);
+    }
+}
+
+#[test]
+fn contract_d4_room_comes_back_when_half_has_drained() {
+    let outbox = Outbox::new(LIMITS);
+    let mut next = 0;
+    while outbox.push(run(next, 5)).is_ok() {
+        next += 5;
+    }
+    assert!(outbox.is_congested());
+    let mut room = Box::pin(outbox.wait_for_room());
+    assert!(room.as_mut().now_or_never().is_none());
+    let mut batch = WriteBatch::default();
+    assert_eq!(outbox.take_into(&mut batch).now_or_never(), Some(true));
+    assert!(room.as_mut().now_or_never().is_some());
+    assert!(!outbox.is_congested());
+    assert!(outbox.push(run(next, 1)).is_ok());
+}
+
+#[test]
+fn contract_d4_senders_that_wait_learn_of_the_close() {
+    let outbox = Outbox::new(LIMITS);
+    outbox.push(run(0, 40)).unwrap();
+    let mut room = Box::pin(outbox.wait_for_room());
+    let mut closed = Box::pin(outbox.closed());
+    assert!(room.as_mut().now_or_never().is_none());
+    assert!(closed.as_mut().now_or_never().is_none());
+    assert!(outbox.close(CloseReason::SystemShutdown));
+    assert!(!outbox.close(CloseReason::Replaced));
+    assert!(room.as_mut().now_or_never().is_some());
+    assert_eq!(closed.now_or_never(), Some(CloseReason::SystemShutdown));
+    assert!(matches!(outbox.push(run(40, 1)), Err(PushError::Closed(_))));
+}
+
+#[test]
+fn a_push_wakes_the_writer_that_waits() {
+    let outbox = Arc::new(Outbox::new(LIMITS));
+    let mut batch = WriteBatch::default();
+    let mut taking = Box::pin(outbox.take_into(&mut batch));
+    let (waker, wakes) = futures_test_waker();
+    let mut cx = Context::from_waker(&waker);
+    assert!(taking.as_mut().poll(&mut cx).is_pending());
+    outbox.push(run(0, 1)).unwrap();
+    outbox.push(run(1, 1)).unwrap();
+    assert_eq!(wakes.load(Ordering::Relaxed), 1, "one wake for two pushes");
+    assert_eq!(taking.as_mut().poll(&mut cx), Poll::Ready(true));
+    drop(taking);
+    assert_eq!(batch.len(), 2);
+}
+
+#[test]
+fn small_deliveries_do_not_keep_large_buffers_alive() {
+    let outbox = Outbox::new(OutboxLimits::default());
+    let mut next = 0;
+    for _ in 0..2000 {
+        let mut delivery = run(next, 1);
+        let mut buffer = vec![b' '; 64 * 1024];
+        buffer[..delivery.bytes.len()].copy_from_slice(&delivery.bytes);
+        delivery.bytes = Bytes::from(buffer).slice(..delivery.bytes.len());
+        outbox.push(delivery).unwrap();
+        next += 1;
+    }
+    let state = outbox.state.lock();
+    // A copy lies right behind the copy before it.
+    let copied = state
+        .queue
+        .iter()
+        .zip(state.queue.iter().skip(1))
+        .filter(|(one, next)| one.bytes.as_ptr_range().end == next.bytes.as_ptr())
+        .count();
+    assert!(copied > 1000, "{copied}");
+    drop(state);
+    assert_eq!(numbers_of(&outbox.finish()), (0..2000).collect::<Vec<_>>());
+}
+
+fn futures_test_waker() -> (Waker, Arc<std::sync::atomic::AtomicUsize>) {
+    struct Count(Arc<std::sync::atomic::AtomicUsize>);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let count = Arc::default();
+    (Waker::from(Arc::new(Count(Arc::clone(&count)))), count)
+}
