@@ -1,0 +1,211 @@
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::Problems;
+use super::suggestion::suggestion;
+use super::value::{Parsed, Value};
+
+/// A table of a configuration file that is being read. Every key must be asked for, one way or
+/// another, before [`Self::finish`]: what is left is unknown.
+#[derive(Debug)]
+pub(crate) struct Section<'a> {
+    /// Its key path, such as `listen.component`; empty for the file.
+    path: String,
+    /// Byte offset of its header; `None` for the file.
+    at: Option<usize>,
+    table: &'a DeTable<'a>,
+    /// Keys asked for.
+    known: Vec<&'static str>,
+    problems: &'a Problems,
+}
+
+impl<'a> Section<'a> {
+    /// The file as a whole.
+    pub(crate) const fn root(table: &'a DeTable<'a>, problems: &'a Problems) -> Self {
+        Self {
+            path: String::new(),
+            at: None,
+            table,
+            known: Vec::new(),
+            problems,
+        }
+    }
+
+    /// The value of `key`, which is known from here on.
+    pub(crate) fn value(&mut self, key: &'static str) -> Option<Value<'a>> {
+        self.known.push(key);
+        self.table.get(key).map(Value)
+    }
+
+    /// The value of `key`, if it is there and right.
+    pub(crate) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(Value<'a>) -> Parsed<T>,
+    ) -> Option<T> {
+        let value = self.value(key)?;
+        self.accept(key, parse(value))
+    }
+
+    /// The value of `key`, which must be there.
+    pub(crate) fn required<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(Value<'a>) -> Parsed<T>,
+    ) -> Option<T> {
+        if !self.table.contains_key(key) {
+            let path = self.path_of(key);
+            self.problems
+                .error(self.at, format!("missing key \"{path}\""));
+        }
+        self.optional(key, parse)
+    }
+
+    /// The elements of the array `key` that are right, with their places; `None` without the key.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(Value<'a>) -> Parsed<T>,
+    ) -> Option<Vec<(usize, T)>> {
+        let value = self.value(key)?;
+        let DeValue::Array(elements) = value.get() else {
+            return self.accept(key, value.expected("an array"));
+        };
+        let mut list = Vec::with_capacity(elements.len());
+        for element in elements.iter() {
+            let element = Value(element);
+            let parsed = self.accept(key, parse(element));
+            list.extend(parsed.map(|parsed| (element.at(), parsed)));
+        }
+        Some(list)
+    }
+
+    /// The array `key`, each element of which may occur once.
+    pub(crate) fn set<T: PartialEq>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(Value<'a>) -> Parsed<T>,
+    ) -> Option<Vec<T>> {
+        let mut set = Vec::new();
+        for (at, element) in self.list(key, parse)? {
+            if set.contains(&element) {
+                self.error(at, key, "is in the list twice");
+            } else {
+                set.push(element);
+            }
+        }
+        Some(set)
+    }
+
+    /// The table `key`.
+    pub(crate) fn section(&mut self, key: &'static str) -> Option<Self> {
+        let value = self.value(key)?;
+        match value.get() {
+            DeValue::Table(table) => Some(self.child(key, value, table)),
+            _ => self.accept(key, value.expected("a table")),
+        }
+    }
+
+    /// The tables of the array `key`.
+    pub(crate) fn sections(&mut self, key: &'static str) -> Vec<Self> {
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(elements) = value.get() else {
+            let path = self.path_of(key);
+            let what = format!("an array of tables: write [[{path}]] with double brackets");
+            self.accept::<()>(key, value.expected(what));
+            return Vec::new();
+        };
+        let element = |element: &'a Spanned<DeValue<'a>>| match element.get_ref() {
+            DeValue::Table(table) => Some(self.child(key, Value(element), table)),
+            _ => self.accept(key, Value(element).expected("a table")),
+        };
+        elements.iter().filter_map(element).collect()
+    }
+
+    /// Skips the tables and values of `keys` that are there, and says why.
+    pub(crate) fn skip(&mut self, keys: &[&'static str], why: &str) {
+        for key in keys {
+            if self.value(key).is_some() {
+                let message = format!("\"{}\" is skipped: {why}", self.path_of(key));
+                self.problems.warning(self.place_of(key), message);
+            }
+        }
+    }
+
+    /// Refuses `key` unless it says what happens anyway: a later version will know more.
+    pub(crate) fn refuse_unless(
+        &mut self,
+        key: &'static str,
+        harmless: impl FnOnce(&DeValue<'a>) -> bool,
+    ) {
+        let Some(value) = self.value(key) else { return };
+        if !harmless(value.get()) {
+            self.error_at_key(key, "is not supported in this version");
+        }
+    }
+
+    /// Notes an error about the value of `key`.
+    pub(crate) fn error_at_key(&self, key: &'static str, message: &str) {
+        let message = format!("\"{}\": {message}", self.path_of(key));
+        self.problems.error(self.place_of(key), message);
+    }
+
+    /// Notes an error about a part, at byte `at`, of the value of `key`.
+    pub(crate) fn error(&self, at: usize, key: &'static str, message: &str) {
+        let message = format!("\"{}\": {message}", self.path_of(key));
+        self.problems.error(Some(at), message);
+    }
+
+    /// Notes a warning about the value of `key`.
+    pub(crate) fn warn_at_key(&self, key: &'static str, message: &str) {
+        let message = format!("\"{}\": {message}", self.path_of(key));
+        self.problems.warning(self.place_of(key), message);
+    }
+
+    /// Reports every key that nobody has asked for.
+    pub(crate) fn finish(self) {
+        for (key, _) in self.table.iter() {
+            let name: &str = key.get_ref();
+            if !self.known.contains(&name) {
+                let nearest = suggestion(name, self.known.iter().copied());
+                let message = format!("unknown key \"{}\": {nearest}", self.path_of(name));
+                self.problems.error(Some(key.span().start), message);
+            }
+        }
+    }
+
+    /// Byte offset of `key` if it is there, else of the section.
+    pub(crate) fn place_of(&self, key: &str) -> Option<usize> {
+        let entry = self.table.get_key_value(key);
+        entry.map(|(key, _)| key.span().start).or(self.at)
+    }
+
+    fn child(&self, key: &'static str, value: Value<'a>, table: &'a DeTable<'a>) -> Self {
+        Self {
+            path: self.path_of(key),
+            at: Some(value.at()),
+            table,
+            known: Vec::new(),
+            problems: self.problems,
+        }
+    }
+
+    fn accept<T>(&self, key: &'static str, parsed: Parsed<T>) -> Option<T> {
+        match parsed {
+            Ok(value) => Some(value),
+            Err(complaint) => {
+                self.error(complaint.at, key, &complaint.message);
+                None
+            }
+        }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            return key.to_owned();
+        }
+        format!("{}.{key}", self.path)
+    }
+}
