@@ -1,6 +1,9 @@
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+use crate::config::DEFAULT_HTTP_LISTEN;
 
 /// A cluster of routers for XMPP components (XEP-0114).
 #[derive(Debug, Parser)]
@@ -16,6 +19,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Check a configuration file and show what it means
     CheckConfig(CheckConfigArgs),
+    /// Ask a node whether it is ready; exits 0 if it is, 1 if not
+    Health(HealthArgs),
     /// Run a node
     Serve(ServeArgs),
 }
@@ -26,6 +31,17 @@ pub(crate) struct CheckConfigArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+/// Arguments of `health`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HealthArgs {
+    /// The node's configuration file, whose [http] section says where to ask
+    #[arg(long, value_name = "FILE", conflicts_with = "http")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where to ask
+    #[arg(long, value_name = "ADDR", default_value_t = DEFAULT_HTTP_LISTEN)]
+    pub(crate) http: SocketAddr,
 }
 
 /// Arguments of `serve`.

@@ -3,11 +3,14 @@
 mod args;
 mod check_config;
 mod exit;
+mod health;
 mod serve;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
+use tokio::runtime::Builder;
 
 use args::{Args, Command};
 use exit::Failure;
@@ -16,7 +19,17 @@ use exit::Failure;
 pub(crate) fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::CheckConfig(args) => check_config::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Serve(args) => serve::run(&args),
     };
     outcome.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+}
+
+/// Runs a command that waits for the network.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(work)
 }

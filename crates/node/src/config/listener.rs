@@ -1,10 +1,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use switchyard_listener::ConflictBehaviour;
+use switchyard_listener::{ConflictBehaviour, ListenerConfig, Secret};
+use switchyard_registry::Domain;
 use toml::de::DeValue;
 
-use super::Secret;
 use super::section::Section;
 use super::value::{
     Parsed, Value, boolean, integer, millis_or_infinity, one_of, port, positive_or_infinity,
@@ -12,10 +13,13 @@ use super::value::{
 };
 
 /// Default of `max_stanza_size`, in bytes.
-const DEFAULT_MAX_STANZA_SIZE: usize = 1 << 20;
+const DEFAULT_MAX_STANZA_SIZE: u32 = 1 << 20;
 
 /// Default of `state_timeout`.
 const DEFAULT_STATE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// As good as no timeout, and no clock overflows by it.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Default of `backlog`.
 const DEFAULT_BACKLOG: u32 = 1024;
@@ -34,7 +38,7 @@ pub(crate) struct ComponentListener {
     /// What happens when a name is taken (contract S8).
     pub(crate) conflict_behaviour: ConflictBehaviour,
     /// Longest stanza in bytes; `None`: any length (contract X3).
-    pub(crate) max_stanza_size: Option<usize>,
+    pub(crate) max_stanza_size: Option<u32>,
     /// How long negotiation may take; `None`: any time (contract S7).
     pub(crate) state_timeout: Option<Duration>,
     /// Connections that the system may hold before they are accepted.
@@ -62,7 +66,7 @@ impl ComponentListener {
         section.finish();
         Some(Self {
             address: SocketAddr::new(ip?, port?),
-            password: Secret::new(password?),
+            password: Secret::new(&password?),
             check_from: check_from.unwrap_or(true),
             hidden_components: hidden.unwrap_or(false),
             conflict_behaviour: conflict.unwrap_or_default(),
@@ -70,6 +74,19 @@ impl ComponentListener {
             state_timeout: state_timeout.unwrap_or(Some(DEFAULT_STATE_TIMEOUT)),
             backlog: backlog.unwrap_or(DEFAULT_BACKLOG),
         })
+    }
+
+    /// What the listener crate needs to serve it, on a router that serves `hosts` itself.
+    pub(crate) fn listener_config(&self, hosts: Arc<[Domain]>) -> ListenerConfig {
+        let mut config = ListenerConfig::new(self.address, self.password.clone());
+        config.hosts = hosts;
+        config.check_from = self.check_from;
+        config.hidden_components = self.hidden_components;
+        config.conflict = self.conflict_behaviour;
+        config.max_stanza_size = self.max_stanza_size.unwrap_or(u32::MAX);
+        config.state_timeout = self.state_timeout.unwrap_or(A_YEAR);
+        config.backlog = self.backlog;
+        config
     }
 }
 
@@ -128,9 +145,10 @@ fn ip_address(value: Value<'_>) -> Parsed<IpAddr> {
         .or_else(|_| value.complain("expected an IP address, such as \"127.0.0.1\""))
 }
 
-fn size_or_infinity(value: Value<'_>) -> Parsed<Option<usize>> {
+/// A size from 4 GiB up is as good as infinite.
+fn size_or_infinity(value: Value<'_>) -> Parsed<Option<u32>> {
     let size = positive_or_infinity(value)?;
-    Ok(size.map(|size| usize::try_from(size).unwrap_or(usize::MAX)))
+    Ok(size.and_then(|size| u32::try_from(size).ok()))
 }
 
 fn backlog(value: Value<'_>) -> Parsed<u32> {

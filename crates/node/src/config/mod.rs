@@ -18,7 +18,6 @@ mod mongooseim;
 mod node;
 mod problem;
 mod routing_module;
-mod secret;
 mod section;
 mod sockets;
 mod suggestion;
@@ -32,14 +31,13 @@ pub(crate) use cluster::Cluster;
 pub(crate) use disco::Disco;
 pub(crate) use general::General;
 pub(crate) use host_port::HostPort;
-pub(crate) use http::Http;
+pub(crate) use http::{DEFAULT_HTTP_LISTEN, Http};
 pub(crate) use listener::{ComponentListener, conflict_behaviour_name};
 pub(crate) use load::{LoadError, load};
 pub(crate) use log_level::LogLevel;
 pub(crate) use node::Node;
 pub(crate) use problem::ConfigError;
 pub(crate) use routing_module::RoutingModule;
-pub(crate) use secret::Secret;
 
 use section::Section;
 
