@@ -1,3 +1,5 @@
+use crate::xml::Rewrite;
+
 /// A range of bytes in the buffer that a [`Stanza`] was found in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -41,6 +43,29 @@ pub struct Stanza {
     pub kind_attribute: Option<Span>,
     /// The attribute `id`.
     pub id: Option<Span>,
+    /// What has to change before it can stand on another stream.
+    pub(crate) rewrite: Rewrite,
+}
+
+impl Stanza {
+    /// The same with all spans `by` bytes further on.
+    pub(crate) fn moved(self, by: u32) -> Self {
+        let moved = |span: Span| Span {
+            start: span.start + by,
+            end: span.end + by,
+        };
+        Self {
+            kind: self.kind,
+            span: moved(self.span),
+            name: moved(self.name),
+            start_tag: moved(self.start_tag),
+            from: self.from.map(moved),
+            to: self.to.map(moved),
+            kind_attribute: self.kind_attribute.map(moved),
+            id: self.id.map(moved),
+            rewrite: self.rewrite,
+        }
+    }
 }
 
 impl Span {

@@ -1,1 +1,34 @@
 //! XML as XMPP uses it (RFC 6120 §11): framing and validation in one incremental walk, no DOM.
+//!
+//! - `framer`: first-level elements of a stream, and its end
+//! - `header`: what comes before them
+//! - `element`: the walk through one first-level element; `tag`, `text`, `namespaces`: its steps
+//! - `swar`, `chars`: what bytes and characters are
+//! - `rewrite`: a stanza as it can stand on another stream (contract X5)
+
+mod chars;
+mod content;
+mod element;
+mod error;
+mod escape;
+mod framer;
+mod header;
+mod limits;
+mod namespaces;
+mod rewrite;
+mod scope;
+mod swar;
+mod tag;
+mod text;
+
+pub use content::text_content;
+pub use error::{Protocol, XmlError, XmlErrorKind};
+pub use escape::{escape, unescape_attribute, unescape_text};
+pub use framer::{Framer, Outcome, Progress};
+pub use header::StreamHeader;
+pub use limits::Limits;
+pub use namespaces::{COMPONENT_ACCEPT, STREAMS};
+pub(crate) use rewrite::Rewrite;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+use std::borrow::Cow;
+
+/// What kind of thing is wrong with the bytes of a stream; decides its stream error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum XmlErrorKind {
+    /// Text other than whitespace between first-level elements → `bad-format`.
+    BadFormat,
+    /// Not XML at all, but recognisable as something else → `not-well-formed`.
+    LooksLike(Protocol),
+    /// Not well-formed, or not namespace-well-formed → `not-well-formed`.
+    NotWellFormed,
+    /// A bound of [`Limits`](super::Limits) is exceeded → `policy-violation`.
+    Policy,
+    /// A comment, processing instruction or DTD (RFC 6120 §11.1) → `restricted-xml`.
+    Restricted,
+    /// A stream header where there was one already (contract S9) → `policy-violation`.
+    SecondHeader,
+    /// An encoding other than UTF-8 (RFC 6120 §11.6) → `unsupported-encoding`.
+    UnsupportedEncoding,
+}
+
+/// Another protocol, recognised by the first bytes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// A request of HTTP.
+    Http,
+    /// A header of the PROXY protocol, version 1.
+    Proxy,
+    /// A TLS client hello.
+    Tls,
+}
+
+/// Why the bytes of a stream cannot be accepted. Fatal to the stream (RFC 6120 §4.9.1.1).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text} (byte {at})")]
+pub struct XmlError {
+    /// What kind of error.
+    pub kind: XmlErrorKind,
+    /// What exactly, for people. May quote the peer: escape it.
+    pub text: Cow<'static, str>,
+    /// Where: bytes from the start of the first-level element, or of the connection's input for
+    /// errors in the stream header.
+    pub at: u32,
+}
+
+/// The same within this module, small and without a destructor for the sake of the hot path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) kind: XmlErrorKind,
+    pub(super) text: &'static str,
+    pub(super) at: u32,
+}
+
+impl Fault {
+    #[cold]
+    pub(super) const fn new(kind: XmlErrorKind, text: &'static str, at: usize) -> Self {
+        // Offsets fit: the framer never looks beyond the first 4 GiB of a buffer.
+        let at = at as u32;
+        Self { kind, text, at }
+    }
+
+    #[cold]
+    pub(super) const fn malformed(text: &'static str, at: usize) -> Self {
+        Self::new(XmlErrorKind::NotWellFormed, text, at)
+    }
+
+    #[cold]
+    pub(super) const fn policy(text: &'static str, at: usize) -> Self {
+        Self::new(XmlErrorKind::Policy, text, at)
+    }
+
+    #[cold]
+    pub(super) const fn restricted(text: &'static str, at: usize) -> Self {
+        Self::new(XmlErrorKind::Restricted, text, at)
+    }
+}
+
+impl From<Fault> for XmlError {
+    fn from(fault: Fault) -> Self {
+        Self {
+            kind: fault.kind,
+            text: Cow::Borrowed(fault.text),
+            at: fault.at,
+        }
+    }
+}

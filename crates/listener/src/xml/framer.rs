@@ -1,0 +1,231 @@
+use std::borrow::Cow;
+
+use bytes::BytesMut;
+use memchr::memchr2;
+
+use super::chars::{self, FORBIDDEN};
+use super::element::{Element, MISMATCH};
+use super::error::{Fault, XmlError, XmlErrorKind};
+use super::header::{HeaderReader, StreamHeader};
+use super::rewrite;
+use super::scope::Scope;
+use super::{Limits, tag};
+use crate::Stanza;
+
+/// Finds the first-level elements in the bytes of a stream and checks them (contract X1 to X3),
+/// in whatever pieces they arrive.
+///
+/// It owns no bytes. The caller keeps a buffer, calls [`Self::read_header`] until there is one,
+/// splits it off, then calls [`Self::read_elements`] after each arrival.
+///
+/// ### To ensure correctness
+///
+/// - The bytes that were not consumed must be presented again, unchanged, with more behind them:
+///   how far they have been looked at is remembered.
+/// - After [`Outcome::End`] or an error the stream is over. Another call gives the same again.
+#[derive(Debug)]
+pub struct Framer {
+    limits: Limits,
+    header: HeaderReader,
+    scope: Scope,
+    element: Element,
+    /// How far the search for the `>` of the stream's end tag has come.
+    end_searched: usize,
+    /// The stream header was an empty-element tag.
+    is_empty: bool,
+}
+
+/// How far one call of [`Framer::read_elements`] has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes at the front of the buffer that are done with: complete elements and white space.
+    pub consumed: usize,
+    /// Why it went no further.
+    pub outcome: Outcome,
+}
+
+/// Why a call of [`Framer::read_elements`] went no further. Elements found before are valid in any
+/// case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The buffer is at its end, or in the midst of an element.
+    More,
+    /// As many elements as the caller wanted. There may be more in the buffer.
+    Limit,
+    /// The stream's end tag.
+    End,
+    /// The bytes that follow cannot be accepted.
+    Error(XmlError),
+}
+
+impl Framer {
+    /// A framer for a stream, which begins with its header.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            header: HeaderReader::default(),
+            scope: Scope::default(),
+            element: Element::new(),
+            end_searched: 0,
+            is_empty: false,
+        }
+    }
+
+    /// A framer for first-level elements that need nothing from a stream header, such as stanzas
+    /// that have been rewritten. [`Limits::forwarded`] suits them.
+    #[must_use]
+    pub fn for_stanzas(limits: Limits) -> Self {
+        Self::new(limits)
+    }
+
+    /// Looks for the stream header at the start of `buffer`, behind an XML declaration and white
+    /// space; nothing if it has not arrived completely. Its `len` bytes are to be split off.
+    ///
+    /// # Errors
+    ///
+    /// When `buffer` begins with something else, or with a header that is malformed or too long.
+    /// If the header is that of a stream, and of which, is for the caller to decide.
+    pub fn read_header(&mut self, buffer: &[u8]) -> Result<Option<StreamHeader>, XmlError> {
+        let Some((header, scope)) = self.header.read(buffer, &self.limits)? else {
+            return Ok(None);
+        };
+        self.scope = scope;
+        self.is_empty = header.is_empty;
+        Ok(Some(header))
+    }
+
+    /// Appends to `out` the complete first-level elements at the start of `buffer`, at most
+    /// `limit` of them.
+    pub fn read_elements(
+        &mut self,
+        buffer: &[u8],
+        limit: usize,
+        out: &mut Vec<Stanza>,
+    ) -> Progress {
+        // Beyond that offsets would not fit in 32 bits.
+        let buffer = buffer.get(..u32::MAX as usize).unwrap_or(buffer);
+        let full = out.len().saturating_add(limit);
+        let mut at = 0;
+        let outcome = loop {
+            if !self.element.has_begun() {
+                at = chars::skip_space(buffer, at);
+                match buffer.get(at..).unwrap_or_default() {
+                    _ if self.is_empty => break Outcome::End,
+                    [] | [b'<'] => break Outcome::More,
+                    [b'<', b'/', ..] => break self.end_of_stream(buffer, &mut at),
+                    [b'<', b'!' | b'?', ..] | [..=b';' | b'='.., ..] => {
+                        break self.no_element(buffer, at);
+                    }
+                    [b'<', ..] if out.len() >= full => break Outcome::Limit,
+                    [b'<', ..] => {}
+                }
+            }
+            match self.read_element(buffer, at) {
+                Ok(Some(stanza)) => {
+                    at = stanza.span.end as usize;
+                    out.push(stanza);
+                }
+                Ok(None) => break Outcome::More,
+                Err(fault) => break self.error(buffer, at, fault),
+            }
+        };
+        Progress {
+            consumed: at,
+            outcome,
+        }
+    }
+
+    /// True if [`Self::rewrite`] would change `stanza`.
+    #[must_use]
+    pub fn needs_rewrite(&self, stanza: &Stanza) -> bool {
+        stanza.rewrite.is_needed()
+    }
+
+    /// Appends to `out` the stanza that was found in `buffer` as it can stand on another stream:
+    /// namespace-equal and with its language (contract X5). Gives it in its new place.
+    pub fn rewrite(&self, buffer: &[u8], stanza: &Stanza, out: &mut BytesMut) -> Stanza {
+        rewrite::rewrite(&self.scope, buffer, stanza, out)
+    }
+
+    #[inline]
+    fn read_element(&mut self, buffer: &[u8], at: usize) -> Result<Option<Stanza>, Fault> {
+        let rest = buffer.get(at..).unwrap_or_default();
+        let max = self.limits.stanza_bytes();
+        let bytes = rest.get(..max).unwrap_or(rest);
+        match self.element.advance(bytes, &self.scope, &self.limits)? {
+            Some(stanza) => Ok(Some(stanza.moved(at as u32))),
+            None if rest.len() > max => {
+                let text = "the stanza is longer than this listener allows";
+                Err(Fault::policy(text, max))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// What begins at `at` is an end tag.
+    fn end_of_stream(&mut self, buffer: &[u8], at: &mut usize) -> Outcome {
+        let rest = buffer.get(*at..).unwrap_or_default();
+        let bounded = rest.get(..self.limits.stanza_bytes()).unwrap_or(rest);
+        let found = memchr2(
+            b'>',
+            b'<',
+            bounded.get(self.end_searched.max(2)..).unwrap_or_default(),
+        );
+        if found.is_none() {
+            self.end_searched = bounded.len();
+            if rest.len() > bounded.len() {
+                return self.error(buffer, *at, Fault::policy("an end tag that is too long", 0));
+            }
+            return Outcome::More;
+        }
+        let name = self.scope.root.as_deref().unwrap_or_default();
+        match tag::end_tag(bounded, 0, name) {
+            Some(len) if !name.is_empty() => {
+                *at += len;
+                Outcome::End
+            }
+            _ => self.error(
+                buffer,
+                *at,
+                Fault::malformed("an end tag without a start tag", 0),
+            ),
+        }
+    }
+
+    /// What begins at `at` is none of the elements that may stand here.
+    fn no_element(&mut self, buffer: &[u8], at: usize) -> Outcome {
+        let fault = match buffer.get(at..).unwrap_or_default() {
+            [b'<', b'?', ..] => {
+                Fault::restricted("processing instructions are not allowed in XMPP", 0)
+            }
+            [b'<', b'!'] => return Outcome::More,
+            [b'<', b'!', b'-', ..] => Fault::restricted("comments are not allowed in XMPP", 0),
+            [b'<', b'!', b'[', ..] => bad_format(),
+            [b'<', ..] => Fault::restricted("a DTD is not allowed in XMPP", 0),
+            [byte, ..] if chars::is(*byte, FORBIDDEN) || matches!(byte, 0x80..0xC2 | 0xF5..) => {
+                Fault::malformed("a byte that is not allowed in XML", 0)
+            }
+            _ => bad_format(),
+        };
+        self.error(buffer, at, fault)
+    }
+
+    fn error(&mut self, buffer: &[u8], at: usize, fault: Fault) -> Outcome {
+        let mut error = XmlError::from(fault);
+        if fault.text == MISMATCH {
+            let element = buffer.get(at..).unwrap_or_default();
+            if let Some(name) = self.element.innermost(element) {
+                let name = name.get(..64).unwrap_or(name);
+                let name = String::from_utf8_lossy(name);
+                error.text = Cow::Owned(format!("{MISMATCH}, <{name}>"));
+            }
+        }
+        self.element.reset();
+        Outcome::Error(error)
+    }
+}
+
+fn bad_format() -> Fault {
+    Fault::new(XmlErrorKind::BadFormat, "text between stanzas", 0)
+}

@@ -1,0 +1,202 @@
+//! Namespaces in XML 1.0: prefixes and what they are bound to.
+
+use std::borrow::Cow;
+
+use super::error::Fault;
+use super::escape::unescape_attribute;
+use super::scope::Scope;
+use super::tag::{Attribute, Name, StartTag};
+use crate::Span;
+
+/// The namespace of `stream` and its errors.
+pub const STREAMS: &str = "http://etherx.jabber.org/streams";
+/// The content namespace of a component's stream (XEP-0114).
+pub const COMPONENT_ACCEPT: &str = "jabber:component:accept";
+
+const XML: &str = "http://www.w3.org/XML/1998/namespace";
+const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
+
+/// The prefixes declared on the elements that are open within one first-level element.
+#[derive(Debug, Default)]
+pub(super) struct Namespaces {
+    bindings: Vec<Binding>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Binding {
+    prefix: Span,
+    /// The namespace name as written.
+    namespace: Span,
+}
+
+/// What a prefix is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// A namespace name as written in the element itself.
+    Element(Span),
+    /// The prefix of that index in the stream header.
+    Header(usize),
+    /// The prefix `xml`.
+    Xml,
+}
+
+/// Tells if `namespace` is one that stanzas are sent in, by clients, servers or components. On a
+/// component's stream all of them mean [`COMPONENT_ACCEPT`] (contract X5).
+pub(super) fn is_content(namespace: &str) -> bool {
+    matches!(
+        namespace,
+        COMPONENT_ACCEPT | "jabber:client" | "jabber:server"
+    )
+}
+
+// === impl Bound ===
+
+impl Bound {
+    /// The namespace name.
+    pub(super) fn namespace<'a>(self, bytes: &'a [u8], scope: &'a Scope) -> Cow<'a, str> {
+        match self {
+            Self::Element(raw) => unescape_attribute(raw.of(bytes)),
+            Self::Header(index) => {
+                let prefix = scope.prefixes.get(index);
+                Cow::Borrowed(prefix.map_or("", |prefix| &prefix.namespace))
+            }
+            Self::Xml => Cow::Borrowed(XML),
+        }
+    }
+}
+
+// === impl Namespaces ===
+
+impl Namespaces {
+    /// How many prefixes are declared.
+    pub(super) const fn len(&self) -> usize {
+        self.bindings.len()
+    }
+
+    /// Forgets all but the first `len` declarations.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.bindings.truncate(len);
+    }
+
+    /// Takes in the declarations among `attributes`; no more than `max` in all.
+    pub(super) fn declare(
+        &mut self,
+        bytes: &[u8],
+        attributes: &[Attribute],
+        max: u32,
+    ) -> Result<(), Fault> {
+        for attribute in attributes {
+            if !attribute.is_declaration(bytes) {
+                continue;
+            }
+            check_declaration(bytes, attribute)?;
+            if attribute.name.prefix().is_none() {
+                // Nothing needs the default namespace of an inner element.
+                continue;
+            }
+            let at = attribute.name.span.start as usize;
+            if self.bindings.len() >= max as usize {
+                return Err(Fault::policy("too many namespace prefixes", at));
+            }
+            self.bindings.push(Binding {
+                prefix: attribute.name.local(),
+                namespace: attribute.value,
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks the names of an element whose declarations have been taken in: every prefix is
+    /// bound, no two attributes have the same expanded name. Prefixes of the stream header that
+    /// it uses are told to `used`.
+    pub(super) fn check(
+        &self,
+        bytes: &[u8],
+        tag: &StartTag,
+        attributes: &[Attribute],
+        scope: &Scope,
+        mut used: impl FnMut(usize),
+    ) -> Result<(), Fault> {
+        let mut resolve = |name: Name| -> Result<(), Fault> {
+            if let Some(Bound::Header(index)) = self.resolve(bytes, name, scope)? {
+                used(index);
+            }
+            Ok(())
+        };
+        resolve(tag.name)?;
+        if tag.name.prefix().is_some_and(|p| p.of(bytes) == b"xmlns") {
+            let at = tag.name.span.start as usize;
+            return Err(Fault::malformed("an element with the prefix xmlns", at));
+        }
+        let prefixed = |a: &&Attribute| a.name.prefix().is_some() && !a.is_declaration(bytes);
+        for (index, attribute) in attributes.iter().enumerate().filter(|(_, a)| prefixed(a)) {
+            resolve(attribute.name)?;
+            let local = attribute.name.local().of(bytes);
+            for other in attributes.iter().take(index).filter(prefixed) {
+                if other.name.local().of(bytes) == local
+                    && self.same_namespace(bytes, attribute.name, other.name, scope)?
+                {
+                    let at = attribute.name.span.start as usize;
+                    return Err(Fault::malformed("an attribute that is there twice", at));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn same_namespace(
+        &self,
+        bytes: &[u8],
+        one: Name,
+        other: Name,
+        scope: &Scope,
+    ) -> Result<bool, Fault> {
+        let one = self.resolve(bytes, one, scope)?;
+        let other = self.resolve(bytes, other, scope)?;
+        let namespace = |bound: Option<Bound>| bound.map(|bound| bound.namespace(bytes, scope));
+        Ok(namespace(one) == namespace(other))
+    }
+
+    /// What the prefix of `name` is bound to; nothing if it has none.
+    pub(super) fn resolve(
+        &self,
+        bytes: &[u8],
+        name: Name,
+        scope: &Scope,
+    ) -> Result<Option<Bound>, Fault> {
+        let Some(prefix) = name.prefix().map(|prefix| prefix.of(bytes)) else {
+            return Ok(None);
+        };
+        let mut bindings = self.bindings.iter().rev();
+        if let Some(binding) = bindings.find(|binding| binding.prefix.of(bytes) == prefix) {
+            return Ok(Some(Bound::Element(binding.namespace)));
+        }
+        if prefix == b"xml" {
+            return Ok(Some(Bound::Xml));
+        }
+        let mut prefixes = scope.prefixes.iter();
+        if let Some(index) = prefixes.position(|declared| *declared.name == *prefix) {
+            return Ok(Some(Bound::Header(index)));
+        }
+        let at = name.span.start as usize;
+        Err(Fault::malformed("a prefix that is not declared", at))
+    }
+}
+
+/// The constraints on declarations (Namespaces in XML 1.0 §3).
+fn check_declaration(bytes: &[u8], attribute: &Attribute) -> Result<(), Fault> {
+    let at = attribute.name.span.start as usize;
+    let namespace = unescape_attribute(attribute.value.of(bytes));
+    let prefix = attribute.name.prefix().map(|_| attribute.name.local());
+    let allowed = match prefix.map(|prefix| prefix.of(bytes)) {
+        Some(b"xml") => namespace == XML,
+        Some(b"xmlns") => false,
+        Some(_) if namespace.is_empty() => false,
+        _ => namespace != XML && namespace != XMLNS,
+    };
+    if allowed {
+        return Ok(());
+    }
+    let text = "a namespace declaration that is not allowed";
+    Err(Fault::malformed(text, at))
+}

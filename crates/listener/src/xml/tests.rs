@@ -1,0 +1,457 @@
+//! Contract X1 to X3, S4, S9 and S11, each case in one piece and byte by byte.
+
+use super::*;
+use crate::{Stanza, StanzaKind};
+
+const HEADER: &str = "<stream:stream xmlns='jabber:component:accept' \
+     xmlns:stream='http://etherx.jabber.org/streams' to='a.example'>";
+
+/// All elements as text, the bytes left over, and the last outcome.
+#[derive(Debug, PartialEq, Eq)]
+struct Reading {
+    elements: Vec<(StanzaKind, String)>,
+    left: usize,
+    outcome: Outcome,
+}
+
+fn small() -> Limits {
+    Limits {
+        max_stanza_size: 200,
+        max_depth: 4,
+        max_attributes: 6,
+        max_prefixes: 3,
+        ..Limits::default()
+    }
+}
+
+fn framer(limits: Limits) -> Framer {
+    let mut framer = Framer::new(limits);
+    assert_eq!(
+        framer.read_header(HEADER.as_bytes()).unwrap().unwrap().len,
+        HEADER.len()
+    );
+    framer
+}
+
+/// Feeds `input` in pieces of `size` bytes.
+fn read(mut framer: Framer, input: &[u8], size: usize) -> Reading {
+    let (mut buffer, mut elements) = (Vec::new(), Vec::new());
+    let mut outcome = Outcome::More;
+    for piece in input.chunks(size.max(1)) {
+        buffer.extend_from_slice(piece);
+        let mut found: Vec<Stanza> = Vec::new();
+        let progress = framer.read_elements(&buffer, usize::MAX, &mut found);
+        for stanza in found {
+            let text = String::from_utf8(stanza.span.of(&buffer).to_vec()).unwrap();
+            elements.push((stanza.kind, text));
+        }
+        buffer.drain(..progress.consumed);
+        outcome = progress.outcome;
+        if outcome != Outcome::More {
+            break;
+        }
+    }
+    Reading {
+        elements,
+        left: buffer.len(),
+        outcome,
+    }
+}
+
+fn read_each_way(input: &[u8]) -> Reading {
+    let whole = read(framer(small()), input, input.len());
+    let bytes = read(framer(small()), input, 1);
+    assert_eq!(whole.elements, bytes.elements, "{}", input.escape_ascii());
+    assert_eq!(whole.outcome, bytes.outcome, "{}", input.escape_ascii());
+    bytes
+}
+
+fn error_of(input: &[u8]) -> XmlErrorKind {
+    match read_each_way(input).outcome {
+        Outcome::Error(error) => error.kind,
+        other => panic!("{}: {other:?}", input.escape_ascii()),
+    }
+}
+
+#[test]
+fn contract_x2_what_is_well_formed_comes_through_as_it_is() {
+    for good in [
+        "<iq/>",
+        "<iq\t\r\n/>",
+        "<message a='>' b=\"'\" c = '\"'  >\r\n</message\n >",
+        "<message>&lt;&gt;&amp;&apos;&quot;&#65;&#x1F600;&#009;</message>",
+        "<message><![CDATA[<&]] >]]]]><![CDATA[>]]></message>",
+        "<message>]] > ]&gt;</message>",
+        "<message xml:lang='en' xml:x='1'><xml:y/></message>",
+        "<message><a xmlns:p='u' p:x='' x=''/><p:b xmlns:p='v'><p:c/></p:b></message>",
+        "<message xmlns:p='u' xmlns:q='v' p:x='1' q:x='2'/>",
+        "<message a='&amp;&#x10FFFF;é'>日本語\u{7f}\u{85}\u{FFFD}\u{1FFFE}</message>",
+        "<élan-1.b·c/>",
+        "<message xmlns:xml='http://www.w3.org/XML/1998/namespace'/>",
+        "<a><b><c><d/></c></b></a>",
+    ] {
+        let reading = read_each_way(good.as_bytes());
+        assert_eq!(reading.outcome, Outcome::More, "{good}");
+        assert_eq!(reading.elements.len(), 1, "{good}");
+        assert_eq!(reading.elements[0].1, good);
+        assert_eq!(reading.left, 0, "{good}");
+    }
+}
+
+#[test]
+fn contract_x2_what_is_not_well_formed_is_refused() {
+    let bad: &[&[u8]] = &[
+        b"<a></b>",
+        b"<a></a b>",
+        b"<a></ a>",
+        b"<a></ab>",
+        b"<ab></a>",
+        b"<a></a<",
+        b"</message>",
+        b"<>",
+        b"< a/>",
+        b"<1/>",
+        b"<-a/>",
+        b"<a/ >",
+        b"<a /b>",
+        b"<a b/>",
+        b"<a b=/>",
+        b"<a b=c/>",
+        b"<a b='1'c='2'/>",
+        b"<a b='1' b='2'/>",
+        b"<a b='1' c='3' b=\"1\"/>",
+        b"<a b='<'/>",
+        b"<a <b/>",
+        b"<a b='1' \"/>\"/>",
+        b"<a b='&'/>",
+        b"<a b='&amp'/>",
+        b"<a b='\x01'/>",
+        b"<a>&</a>",
+        b"<a>&amp</a>",
+        b"<a>&nbsp;</a>",
+        b"<a>&;</a>",
+        b"<a>&#;</a>",
+        b"<a>&#x;</a>",
+        b"<a>&#X41;</a>",
+        b"<a>&#0;</a>",
+        b"<a>&#x1;</a>",
+        b"<a>&#xD800;</a>",
+        b"<a>&#xFFFE;</a>",
+        b"<a>&#x110000;</a>",
+        b"<a>&#4294967361;</a>",
+        b"<a>&#99999999999999999999;</a>",
+        b"<a>]]></a>",
+        b"<a>\x00</a>",
+        b"<a>ok \x1f</a>",
+        b"<a>\xff</a>",
+        b"<a>\xc3</a>",
+        b"<a>\xc0\xaf</a>",
+        b"<a>\xed\xa0\x80</a>",
+        b"<a>\xef\xbf\xbe</a>",
+        b"<a>\xf4\x90\x80\x80</a>",
+        b"<a b='\xef\xbf\xbf'/>",
+        b"<a b='\xc3'/>",
+        b"<\xc3/>",
+        b"<a\xc3\x97/>",
+        b"<\xcc\x81a/>",
+        b"<a><![CDATA[\x02]]></a>",
+        b"<a><![CDATA[\xff]]></a>",
+        b"<a><![cdata[]]></a>",
+        b"<p:a/>",
+        b"<a p:b=''/>",
+        b"<a><b xmlns:p='u'/><p:c/></a>",
+        b"<:a/>",
+        b"<a:/>",
+        b"<stream:a:b/>",
+        b"<stream:1/>",
+        b"<a :b=''/>",
+        b"<a xmlns:p=''/>",
+        b"<a xmlns:='u'/>",
+        b"<a xmlns:xmlns='u'/>",
+        b"<a xmlns:xml='u'/>",
+        b"<a xmlns:p='http://www.w3.org/XML/1998/namespace'/>",
+        b"<a xmlns:p='http://www.w3.org/2000/xmlns&#x2F;'/>",
+        b"<a xmlns='http://www.w3.org/2000/xmlns/'/>",
+        b"<a><xmlns:b/></a>",
+        b"<a xmlns:p='u' xmlns:q='&#117;' p:b='' q:b=''/>",
+        b"\x01",
+        b" \xff",
+        b"</stream>",
+        b"</stream:stream x>",
+    ];
+    for bad in bad {
+        assert_eq!(
+            error_of(bad),
+            XmlErrorKind::NotWellFormed,
+            "{}",
+            bad.escape_ascii()
+        );
+        let nested = [b"<message>", *bad].concat();
+        if *bad != b"</message>" {
+            assert!(
+                matches!(
+                    read_each_way(&nested).outcome,
+                    Outcome::More | Outcome::Error(_)
+                ),
+                "{}",
+                nested.escape_ascii()
+            );
+        }
+    }
+}
+
+#[test]
+fn contract_x1_restricted_xml_is_refused_as_soon_as_it_shows() {
+    for bad in [
+        "<!-",
+        "<!DOCTYPE",
+        "<?",
+        "<?xml version='1.0'?>",
+        "<a><!-",
+        "<a><?",
+        "<a><!D",
+    ] {
+        assert_eq!(error_of(bad.as_bytes()), XmlErrorKind::Restricted, "{bad}");
+    }
+}
+
+#[test]
+fn contract_x2_text_between_stanzas_is_bad_format_and_space_a_keepalive() {
+    for bad in ["x", " é", "&amp;", "<iq/> y", "<![CDATA[ ]]>"] {
+        assert_eq!(error_of(bad.as_bytes()), XmlErrorKind::BadFormat, "{bad}");
+    }
+    let reading = read_each_way(b" \r\n\t<iq/> \n<iq/>\n");
+    assert_eq!(reading.elements.len(), 2);
+    assert_eq!((reading.left, reading.outcome), (0, Outcome::More));
+}
+
+#[test]
+fn contract_x2_depth_attributes_and_prefixes_are_bounded() {
+    for bad in [
+        "<a><b><c><d><e/>",
+        "<a a='' b='' c='' d='' e='' f='' g=''/>",
+        "<a xmlns:a='u' xmlns:b='u'><b xmlns:a='u' xmlns:b='u'/>",
+    ] {
+        assert_eq!(error_of(bad.as_bytes()), XmlErrorKind::Policy, "{bad}");
+    }
+}
+
+#[test]
+fn contract_x3_size_counts_bytes_as_they_arrive() {
+    let fill = |len: usize| format!("<a>{}</a>", "x".repeat(len - 7));
+    assert_eq!(read_each_way(fill(200).as_bytes()).outcome, Outcome::More);
+    assert_eq!(error_of(fill(201).as_bytes()), XmlErrorKind::Policy);
+    for endless in [
+        "<a b='",
+        "<a>",
+        "<a><![CDATA[",
+        "<a></a",
+        "<a",
+        "</stream:stream ",
+    ] {
+        let input = format!("{endless}{:200}", "");
+        assert_eq!(
+            error_of(input.as_bytes()),
+            XmlErrorKind::Policy,
+            "{endless}"
+        );
+    }
+    let late = format!("<a>{}<!-", "x".repeat(200));
+    assert_eq!(error_of(late.as_bytes()), XmlErrorKind::Policy);
+}
+
+#[test]
+fn contract_s9_a_second_header_is_told_at_its_start_tag() {
+    for bad in [
+        HEADER,
+        "<iq/><stream xmlns='http://etherx.jabber.org/streams'>",
+        "<s:stream xmlns:s='http://etherx.jabber.org/streams'>",
+    ] {
+        assert_eq!(
+            error_of(bad.as_bytes()),
+            XmlErrorKind::SecondHeader,
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn contract_s10_the_end_tag_ends_the_stream() {
+    let reading = read_each_way(b"<iq/> </stream:stream\n>garbage");
+    assert_eq!(reading.outcome, Outcome::End);
+    assert_eq!(reading.elements.len(), 1);
+}
+
+#[test]
+fn contract_v1_first_level_elements_are_told_by_name_and_namespace() {
+    for (input, kind) in [
+        ("<iq/>", StanzaKind::Iq),
+        ("<message xmlns='jabber:client'/>", StanzaKind::Message),
+        ("<presence xmlns='jabber:server'/>", StanzaKind::Presence),
+        ("<c:iq xmlns:c='jabber:component:accept'/>", StanzaKind::Iq),
+        ("<c:iq xmlns:c='jabber:&#x63;lient'/>", StanzaKind::Iq),
+        ("<message xmlns='urn:x'/>", StanzaKind::Other),
+        ("<message xmlns=''/>", StanzaKind::Other),
+        ("<stream:message/>", StanzaKind::Other),
+        ("<handshake/>", StanzaKind::Other),
+    ] {
+        assert_eq!(
+            read_each_way(input.as_bytes()).elements[0].0,
+            kind,
+            "{input}"
+        );
+    }
+}
+
+#[test]
+fn spans_of_a_stanza_cover_its_parts() {
+    let input = b"  <iq id='&lt;' to=\"b\" from = 'a' type='get' x='y'><q/></iq>";
+    let mut found = Vec::new();
+    let progress = framer(small()).read_elements(input, 1, &mut found);
+    assert_eq!(progress.consumed, input.len());
+    let stanza = found[0];
+    let text = |span: crate::Span| std::str::from_utf8(span.of(input)).unwrap();
+    assert_eq!(
+        text(stanza.span),
+        "<iq id='&lt;' to=\"b\" from = 'a' type='get' x='y'><q/></iq>"
+    );
+    assert_eq!(
+        text(stanza.start_tag),
+        "<iq id='&lt;' to=\"b\" from = 'a' type='get' x='y'>"
+    );
+    assert_eq!(text(stanza.name), "iq");
+    assert_eq!(stanza.id.map(text), Some("&lt;"));
+    assert_eq!(stanza.to.map(text), Some("b"));
+    assert_eq!(stanza.from.map(text), Some("a"));
+    assert_eq!(stanza.kind_attribute.map(text), Some("get"));
+}
+
+#[test]
+fn no_more_elements_than_asked_for() {
+    let input = b"<iq/><iq/> <iq/>";
+    let (mut framer, mut found) = (framer(small()), Vec::new());
+    let progress = framer.read_elements(input, 2, &mut found);
+    assert_eq!((progress.consumed, progress.outcome), (11, Outcome::Limit));
+    let progress = framer.read_elements(&input[11..], 2, &mut found);
+    assert_eq!((progress.consumed, progress.outcome), (5, Outcome::More));
+    assert_eq!(found.len(), 3);
+}
+
+#[test]
+fn text_content_takes_references_and_sections() {
+    for (input, expected) in [
+        ("<h/>", Some("")),
+        ("<h></h>", Some("")),
+        ("<h> a&#98;<![CDATA[c]]>d\n</h>", Some(" abcd\n")),
+        ("<h>a<b/></h>", None),
+    ] {
+        let mut found = Vec::new();
+        framer(small()).read_elements(input.as_bytes(), 1, &mut found);
+        assert_eq!(
+            text_content(input.as_bytes(), &found[0]).as_deref(),
+            expected,
+            "{input}"
+        );
+    }
+}
+
+// --- The stream header ---
+
+fn header_each_way(input: &[u8]) -> Result<Option<StreamHeader>, XmlError> {
+    let whole = Framer::new(Limits::default()).read_header(input);
+    let mut framer = Framer::new(Limits::default());
+    let mut bytes = Ok(None);
+    for end in 0..=input.len() {
+        bytes = framer.read_header(&input[..end]);
+        if !matches!(bytes, Ok(None)) {
+            break;
+        }
+    }
+    assert_eq!(whole, bytes, "{}", input.escape_ascii());
+    bytes
+}
+
+#[test]
+fn contract_s1_headers_of_all_sorts_are_read() {
+    for declaration in [
+        "",
+        " \n",
+        "<?xml version='1.0'?>",
+        "<?xml version=\"1.0\" encoding=\"utf-8\" standalone='no' ?>\n",
+        "<?xml version='1.1' standalone='yes'?>",
+    ] {
+        let input = format!(
+            "{declaration}<x:stream xmlns='jabber:component:accept' version='1.0' foo='bar'\n \
+             xmlns:x='http://etherx.jabber.org/streams' to='a&amp;b' xml:lang='pl' \
+             is_subdomain='true'>"
+        );
+        let header = header_each_way(input.as_bytes()).unwrap().unwrap();
+        assert_eq!(header.len, input.len());
+        assert_eq!(header.prefix.as_deref(), Some("x"));
+        assert_eq!(header.local, "stream");
+        assert_eq!(header.namespace.as_deref(), Some(STREAMS));
+        assert_eq!(header.content_namespace.as_deref(), Some(COMPONENT_ACCEPT));
+        assert_eq!(header.to.as_deref(), Some("a&b"));
+        assert_eq!(header.version.as_deref(), Some("1.0"));
+        assert_eq!(header.xml_lang.as_deref(), Some("pl"));
+        assert!(header.is_subdomain && !header.is_empty);
+    }
+}
+
+#[test]
+fn contract_s4_what_is_no_header_is_told_by_its_kind() {
+    use XmlErrorKind::{LooksLike, NotWellFormed, Policy, Restricted, UnsupportedEncoding};
+    let long = [b"<stream a='", "x".repeat(8192).as_bytes()].concat();
+    let spaces = " ".repeat(8193);
+    let cases: &[(&[u8], XmlErrorKind)] = &[
+        (b"\x16\x03\x01", LooksLike(Protocol::Tls)),
+        (b"GET / HTTP/1.1\r\n", LooksLike(Protocol::Http)),
+        (b"POST /", LooksLike(Protocol::Http)),
+        (b"PROXY TCP4 ", LooksLike(Protocol::Proxy)),
+        (b"POSTAL", NotWellFormed),
+        (b"hello", NotWellFormed),
+        (b"\xef\xbb\xbf<stream/>", NotWellFormed),
+        (b"\xff\xfe<\0", UnsupportedEncoding),
+        (b"<\0?\0x\0", UnsupportedEncoding),
+        (b"\0<\0?", UnsupportedEncoding),
+        (
+            b"<?xml version='1.0' encoding='UTF-16'?>",
+            UnsupportedEncoding,
+        ),
+        (
+            b"<?xml version='1.0' encoding='ISO-8859-1'?>",
+            UnsupportedEncoding,
+        ),
+        (b"<?xml version='2.0'?>", NotWellFormed),
+        (b"<?xml encoding='UTF-8'?>", NotWellFormed),
+        (b"<?xml version='1.0'encoding='UTF-8'?>", NotWellFormed),
+        (b"<?xml ?>", NotWellFormed),
+        (b"<?xml version='1.0 ?>", NotWellFormed),
+        (b" <?xml version='1.0'?>", NotWellFormed),
+        (b"<?xml version='1.0'?><?xml version='1.0'?>", NotWellFormed),
+        (b"<?xml-stylesheet ?>", Restricted),
+        (b"<?php", Restricted),
+        (b"<!DOCTYPE", Restricted),
+        (b"<!--", Restricted),
+        (b"</stream:stream>", NotWellFormed),
+        (b"<stream:stream>", NotWellFormed),
+        (b"<stream a='1' a='2'>", NotWellFormed),
+        (b"<stream a='\xff'>", NotWellFormed),
+        (b"<stream <", NotWellFormed),
+        (&long, Policy),
+        (spaces.as_bytes(), Policy),
+    ];
+    for (input, kind) in cases {
+        let error = header_each_way(input).unwrap_err();
+        assert_eq!(error.kind, *kind, "{}", input.escape_ascii());
+    }
+}
+
+#[test]
+fn an_empty_header_ends_the_stream() {
+    let mut framer = Framer::new(Limits::default());
+    let header = framer.read_header(b"<stream/>").unwrap().unwrap();
+    assert!(header.is_empty);
+    let progress = framer.read_elements(b"<iq/>", 1, &mut Vec::new());
+    assert_eq!(progress.outcome, Outcome::End);
+}
