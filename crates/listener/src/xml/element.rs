@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use memchr::{memchr, memchr2, memmem};
 
 use super::error::Fault;
@@ -306,7 +308,7 @@ impl Element {
         let bound = self.namespaces.resolve(bytes, tag.name, scope)?;
         let namespace = match bound {
             Some(bound) => bound.namespace(bytes, scope),
-            None => default.unwrap_or(COMPONENT_ACCEPT.into()),
+            None => default.unwrap_or(Cow::Borrowed(COMPONENT_ACCEPT)),
         };
         let local = tag.name.local().of(bytes);
         if is_content(&namespace) {
