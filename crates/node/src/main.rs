@@ -14,6 +14,7 @@ mod http;
 mod http_client;
 mod logging;
 mod metrics;
+mod peer;
 mod serve;
 
 fn main() -> ExitCode {

@@ -1,0 +1,278 @@
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use switchyard_registry::{Incarnation, NodeId};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::hello::Position;
+use super::link_state::{LinkState, Phase, Returned};
+use super::window::{PushError, Violation};
+use super::{Destination, Parcel, Returns, WindowLimits, proto};
+
+/// The way to one life of one peer. Outlives its connections.
+pub(crate) struct Link {
+    peer: Peer,
+    address: Mutex<String>,
+    state: Mutex<LinkState>,
+    /// Notified when those who wait for room should look again.
+    room: Notify,
+    returns: Arc<dyn Returns>,
+    retired: CancellationToken,
+}
+
+/// The other end of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// Its identity.
+    pub(crate) node: NodeId,
+    /// The life of it that the link leads to.
+    pub(crate) incarnation: Incarnation,
+    /// `node.name`, for people.
+    pub(crate) name: String,
+}
+
+/// Why a link did not take a parcel. It is given back.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// The link's window is full: wait for room.
+    Full(Parcel),
+    /// The destination is congested: wait for room.
+    Congested(Parcel),
+    /// The peer has not been reached for longer than the grace period, or is gone.
+    Unreachable(Parcel),
+}
+
+/// A link as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LinkStatus {
+    /// The other end.
+    pub(crate) peer: Peer,
+    /// Connected.
+    pub(crate) open: bool,
+    /// Parcels sent and not acknowledged, or not sent yet.
+    pub(crate) parcels: usize,
+    /// Bytes of stanzas in them.
+    pub(crate) bytes: usize,
+}
+
+impl Link {
+    pub(super) fn new(
+        peer: Peer,
+        address: String,
+        limits: WindowLimits,
+        grace: Duration,
+        returns: Arc<dyn Returns>,
+    ) -> Self {
+        Self {
+            peer,
+            address: Mutex::new(address),
+            state: Mutex::new(LinkState::new(limits, Instant::now() + grace)),
+            room: Notify::new(),
+            returns,
+            retired: CancellationToken::new(),
+        }
+    }
+
+    /// The other end.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Queues `parcel` behind all others. From here on the link answers for it: it arrives, or
+    /// comes back through [`Returns`].
+    ///
+    /// # Errors
+    ///
+    /// When there is no room, or no way.
+    pub(crate) fn try_send(&self, parcel: Parcel) -> Result<(), SendError> {
+        let mut state = self.state.lock();
+        if !state.is_reachable() {
+            return Err(SendError::Unreachable(parcel));
+        }
+        state.window.push(parcel)?;
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Ready when it is worth while to try again after a [`SendError`].
+    pub(crate) async fn wait_for_room(&self, to: &Destination) {
+        self.wait_until(|state| !state.is_reachable() || state.window.has_room(to))
+            .await;
+    }
+
+    /// How the link is doing.
+    pub(crate) fn status(&self) -> LinkStatus {
+        let state = self.state.lock();
+        let (parcels, bytes) = state.window.size();
+        LinkStatus {
+            peer: self.peer.clone(),
+            open: state.phase == Phase::Open,
+            parcels,
+            bytes,
+        }
+    }
+
+    /// Ready when everything has been acknowledged or has come back.
+    pub(super) async fn flushed(&self) {
+        self.state.lock().flushing = true;
+        self.wait_until(|state| state.window.is_empty()).await;
+    }
+
+    /// Ends the link for good and hands back what it still holds.
+    pub(super) fn retire(&self) {
+        let returned = self.update(LinkState::retire);
+        self.retired.cancel();
+        self.room.notify_waiters();
+        self.hand_back(returned);
+    }
+
+    /// Cancelled by [`Self::retire`].
+    pub(super) fn retired(&self) -> &CancellationToken {
+        &self.retired
+    }
+
+    /// Where the peer listens.
+    pub(super) fn address(&self) -> String {
+        self.address.lock().clone()
+    }
+
+    /// Where the next attempt finds the peer.
+    pub(super) fn set_address(&self, address: String) {
+        *self.address.lock() = address;
+    }
+
+    /// When parcels that wait for a connection are to be given up.
+    pub(super) fn grace_ends(&self) -> Option<Instant> {
+        match self.state.lock().phase {
+            Phase::Waiting { until } => Some(until),
+            Phase::Down | Phase::Gone | Phase::Open => None,
+        }
+    }
+
+    pub(super) fn begin(&self, stream: u64) -> Position {
+        self.update(|state| state.begin(stream))
+    }
+
+    pub(super) fn welcome(&self, welcome: &proto::Welcome) -> Result<(), Violation> {
+        let mut returned = Vec::new();
+        let result = self.update(|state| state.welcome(welcome, &mut returned));
+        self.hand_back(returned);
+        result
+    }
+
+    pub(super) fn ack(&self, ack: proto::Ack) -> Result<(), Violation> {
+        self.update(|state| match state.phase {
+            Phase::Open => state.window.on_ack(ack.through_seq),
+            Phase::Down | Phase::Gone | Phase::Waiting { .. } => Ok(()),
+        })
+    }
+
+    pub(super) fn reject(&self, reject: &proto::Reject) -> Result<(), Violation> {
+        let returned = self.update(|state| match state.phase {
+            Phase::Open => state.reject(reject),
+            Phase::Down | Phase::Gone | Phase::Waiting { .. } => Ok(None),
+        })?;
+        self.hand_back(returned);
+        Ok(())
+    }
+
+    pub(super) fn set_congested(&self, to: Destination, congested: bool) {
+        self.update(|state| {
+            if state.phase == Phase::Open {
+                state.window.set_congested(to, congested);
+            }
+        });
+    }
+
+    pub(super) fn lose(&self, grace: Duration) {
+        self.update(|state| state.lose(Instant::now() + grace));
+    }
+
+    pub(super) fn give_up(&self) {
+        let returned = self.update(LinkState::give_up);
+        self.room.notify_waiters();
+        self.hand_back([returned]);
+    }
+
+    pub(super) fn abandon_session(&self) {
+        let returned = self.update(LinkState::abandon_session);
+        self.hand_back([returned]);
+    }
+
+    /// What `stream` should send next; `None` when it is no longer the link's stream.
+    pub(super) fn poll_batch(
+        &self,
+        stream: u64,
+        max_bytes: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<proto::Batch>> {
+        let mut state = self.state.lock();
+        if state.stream != stream {
+            return Poll::Ready(None);
+        }
+        if state.phase == Phase::Open
+            && let Some(batch) = state.window.take_batch(max_bytes)
+        {
+            return Poll::Ready(Some(batch));
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Changes the state, then tells those who wait for such a change. Not for the hot path.
+    fn update<T>(&self, change: impl FnOnce(&mut LinkState) -> T) -> T {
+        let mut state = self.state.lock();
+        let before = (state.phase, state.stream);
+        let result = change(&mut state);
+        let relief = state.window.take_relief() || (state.flushing && state.window.is_empty());
+        let waker = (before != (state.phase, state.stream))
+            .then(|| state.waker.take())
+            .flatten();
+        drop(state);
+        if relief {
+            self.room.notify_waiters();
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        result
+    }
+
+    async fn wait_until(&self, reached: impl Fn(&LinkState) -> bool) {
+        loop {
+            let mut notified = pin!(self.room.notified());
+            // Registered before the look, so that no change between the two is missed.
+            notified.as_mut().enable();
+            if reached(&self.state.lock()) {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn hand_back(&self, returned: impl IntoIterator<Item = Returned>) {
+        for (parcels, reason) in returned {
+            if !parcels.is_empty() {
+                self.returns.returned(parcels, reason);
+            }
+        }
+    }
+}
+
+impl From<PushError> for SendError {
+    fn from(error: PushError) -> Self {
+        match error {
+            PushError::Full(parcel) => Self::Full(parcel),
+            PushError::Congested(parcel) => Self::Congested(parcel),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The messages of `proto/switchyard/peer/v1/link.proto`.
+
+#![allow(
+    clippy::all,
+    elided_lifetimes_in_paths,
+    missing_docs,
+    trivial_numeric_casts,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated code"
+)]
+
+tonic::include_proto!("switchyard.peer.v1");
+
+/// The compiled `link.proto`, for reflection.
+pub(crate) const FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/link_descriptor.bin"));

@@ -1,0 +1,213 @@
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use switchyard_listener::Delivery;
+use switchyard_registry::Incarnation;
+
+use super::local_delivery::Outcome;
+use super::{Destination, batch, proto};
+
+/// A parcel smaller than the batch it came in by this factor is copied out of it, so that a slow
+/// component's outbox cannot keep much more memory alive than it counts.
+const MAX_PINNED_FACTOR: usize = 16;
+
+/// What this node has processed of one sender: each parcel of a sequence once, in order, over any
+/// number of streams (contract D1, D2).
+#[derive(Debug)]
+pub(super) struct Receiver {
+    sequence: Sequence,
+    stream: StreamId,
+    last_seq: u64,
+    /// Rejects that the sender may not have got yet. Bounded by the sender's window.
+    rejects: VecDeque<proto::Reject>,
+}
+
+/// Which numbering a sequence number belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sequence {
+    /// The sender's process.
+    pub(super) process: u64,
+    /// Which of its sequences.
+    pub(super) session: u64,
+}
+
+/// A stream that a sender opened. Of two, the greater was opened later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct StreamId {
+    pub(super) incarnation: Incarnation,
+    pub(super) attempt: u64,
+}
+
+/// Why a batch was not processed to its end, or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ReceiveError {
+    #[error("parcel {got} came where {expected} was due")]
+    Gap { expected: u64, got: u64 },
+    #[error("a destination is not a prepared domain")]
+    MalformedDestination,
+    #[error("a later stream of the same sender is being served")]
+    Superseded,
+    #[error("a parcel names a destination that its batch does not have")]
+    UnknownDestination,
+}
+
+/// What the sender is told about a batch.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// Parcels that were not taken, ascending.
+    pub(super) rejects: Vec<proto::Reject>,
+    /// Destinations whose outboxes are above their soft limits; may repeat.
+    pub(super) congested: Vec<Destination>,
+    /// The parcel processed last.
+    pub(super) through_seq: u64,
+}
+
+impl Receiver {
+    /// The state for a sender of whom nothing is known.
+    pub(super) fn new(hello: &proto::Hello, sequence: Sequence, stream: StreamId) -> Self {
+        Self {
+            sequence,
+            stream,
+            last_seq: hello.sent_through,
+            rejects: VecDeque::new(),
+        }
+    }
+
+    /// Goes on with a new stream, which fences all earlier ones. True if this sequence is known,
+    /// so that nothing of it was lost or will be processed twice.
+    ///
+    /// # Errors
+    ///
+    /// When a later stream was opened before.
+    pub(super) fn open(
+        &mut self,
+        hello: &proto::Hello,
+        sequence: Sequence,
+        stream: StreamId,
+    ) -> Result<bool, ReceiveError> {
+        if stream <= self.stream {
+            return Err(ReceiveError::Superseded);
+        }
+        if sequence != self.sequence {
+            *self = Self::new(hello, sequence, stream);
+            return Ok(false);
+        }
+        self.stream = stream;
+        self.forget_rejects(hello.first_unacked);
+        Ok(true)
+    }
+
+    /// The parcel processed last.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// The latest life in which the sender opened a stream.
+    pub(super) fn incarnation(&self) -> Incarnation {
+        self.stream.incarnation
+    }
+
+    /// What was rejected and may not have arrived.
+    pub(super) fn rejects(&self) -> Vec<proto::Reject> {
+        self.rejects.iter().copied().collect()
+    }
+
+    /// Delivers what is new in a batch that came over `stream`.
+    ///
+    /// # Errors
+    ///
+    /// When a later stream has taken over, or the batch breaks the protocol: the parcels before the
+    /// offending one have been processed.
+    pub(super) fn receive(
+        &mut self,
+        stream: StreamId,
+        batch: proto::Batch,
+        mut deliver: impl FnMut(&Destination, Delivery) -> Outcome,
+    ) -> Result<Answer, ReceiveError> {
+        if stream != self.stream {
+            return Err(ReceiveError::Superseded);
+        }
+        let expected = self.last_seq + 1;
+        if batch.first_seq > expected {
+            let got = batch.first_seq;
+            return Err(ReceiveError::Gap { expected, got });
+        }
+        self.forget_rejects(batch.first_unacked);
+        let destinations = decode_destinations(&batch)?;
+        let small = batch_bytes(&batch) / MAX_PINNED_FACTOR;
+        let mut answer = Answer::default();
+        for (seq, parcel) in (batch.first_seq..).zip(batch.parcels) {
+            if seq <= self.last_seq {
+                continue;
+            }
+            let to = usize::try_from(parcel.destination)
+                .ok()
+                .and_then(|index| destinations.get(index))
+                .ok_or(ReceiveError::UnknownDestination)?;
+            let outcome = deliver(to, delivery(parcel, small));
+            self.last_seq = seq;
+            self.note(seq, to, outcome, &mut answer);
+        }
+        answer.through_seq = self.last_seq;
+        Ok(answer)
+    }
+
+    fn note(&mut self, seq: u64, to: &Destination, outcome: Outcome, answer: &mut Answer) {
+        let reason = match outcome {
+            Outcome::Accepted => return,
+            Outcome::Congested => {
+                if answer.congested.last() != Some(to) {
+                    answer.congested.push(to.clone());
+                }
+                return;
+            }
+            Outcome::Denied => proto::reject::Reason::Denied,
+            Outcome::NotHere => proto::reject::Reason::NotHere,
+            Outcome::Overloaded => proto::reject::Reason::Overloaded,
+        };
+        let reject = proto::Reject {
+            seq,
+            reason: reason.into(),
+        };
+        self.rejects.push_back(reject);
+        answer.rejects.push(reject);
+    }
+
+    fn forget_rejects(&mut self, first_unacked: u64) {
+        while self
+            .rejects
+            .pop_front_if(|reject| reject.seq < first_unacked)
+            .is_some()
+        {}
+    }
+}
+
+fn decode_destinations(batch: &proto::Batch) -> Result<Vec<Destination>, ReceiveError> {
+    batch
+        .destinations
+        .iter()
+        .map(|destination| batch::decode_destination(destination))
+        .collect::<Option<_>>()
+        .ok_or(ReceiveError::MalformedDestination)
+}
+
+fn batch_bytes(batch: &proto::Batch) -> usize {
+    batch
+        .parcels
+        .iter()
+        .map(|parcel| parcel.stanzas.len())
+        .sum()
+}
+
+fn delivery(parcel: proto::Parcel, small: usize) -> Delivery {
+    let bytes = if parcel.stanzas.len() < small {
+        Bytes::copy_from_slice(&parcel.stanzas)
+    } else {
+        parcel.stanzas
+    };
+    Delivery {
+        bytes,
+        count: parcel.count,
+        origin: None,
+    }
+}

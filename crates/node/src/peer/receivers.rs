@@ -1,0 +1,90 @@
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use switchyard_registry::{Incarnation, NodeId};
+
+use super::hello::Accepted;
+use super::proto;
+use super::receiver::{ReceiveError, Receiver};
+
+/// For so many senders that the registry has given up this node remembers what it had of them, in
+/// case they were only cut off and come back with something to resume.
+const MAX_GONE: usize = 256;
+
+/// What this node has processed, by sender.
+#[derive(Debug, Default)]
+pub(super) struct Receivers {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_sender: HashMap<NodeId, Arc<Mutex<Receiver>>>,
+    /// Senders that are gone, the longest gone first.
+    gone: VecDeque<NodeId>,
+}
+
+impl Receivers {
+    /// Fences earlier streams of the sender and says where it stands.
+    ///
+    /// # Errors
+    ///
+    /// When a later stream was opened before.
+    pub(super) fn open(
+        &self,
+        hello: &proto::Hello,
+        accepted: &Accepted,
+        incarnation: Incarnation,
+    ) -> Result<(Arc<Mutex<Receiver>>, proto::Welcome), ReceiveError> {
+        let Accepted {
+            sender,
+            sequence,
+            stream,
+            version,
+        } = *accepted;
+        let mut inner = self.inner.lock();
+        inner.gone.retain(|gone| *gone != sender);
+        let mut resumed = false;
+        let receiver = match inner.by_sender.get(&sender) {
+            Some(known) => {
+                resumed = known.lock().open(hello, sequence, stream)?;
+                Arc::clone(known)
+            }
+            None => {
+                let new = Arc::new(Mutex::new(Receiver::new(hello, sequence, stream)));
+                inner.by_sender.insert(sender, Arc::clone(&new));
+                new
+            }
+        };
+        drop(inner);
+        let state = receiver.lock();
+        let welcome = proto::Welcome {
+            version,
+            incarnation: incarnation.0,
+            resumed,
+            last_seq: state.last_seq(),
+            rejects: state.rejects(),
+        };
+        drop(state);
+        Ok((receiver, welcome))
+    }
+
+    /// The registry says that this life of `sender` is over.
+    pub(super) fn node_gone(&self, sender: NodeId, incarnation: Incarnation) {
+        let mut inner = self.inner.lock();
+        let inner = &mut *inner;
+        let Some(receiver) = inner.by_sender.get(&sender) else {
+            return;
+        };
+        if receiver.lock().incarnation() > incarnation || inner.gone.contains(&sender) {
+            return;
+        }
+        inner.gone.push_back(sender);
+        if inner.gone.len() > MAX_GONE
+            && let Some(oldest) = inner.gone.pop_front()
+        {
+            inner.by_sender.remove(&oldest);
+        }
+    }
+}

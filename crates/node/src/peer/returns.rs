@@ -1,0 +1,24 @@
+use super::Parcel;
+
+/// Takes back what a link could not deliver: it is routed anew or answered with errors.
+pub(crate) trait Returns: Send + Sync + 'static {
+    /// Takes responsibility for `parcels`, in the order in which they were sent. Called without
+    /// locks held, so that it may send on any link; must not block.
+    fn returned(&self, parcels: Vec<Parcel>, reason: ReturnReason);
+}
+
+/// Why a parcel came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReturnReason {
+    /// The access rules on the receiving node forbid it. It was not delivered.
+    Denied,
+    /// The receiving node has no such component. It was not delivered.
+    NotHere,
+    /// The component's outbox was full. It was not delivered.
+    Overloaded,
+    /// The peer is gone and never said whether it delivered the parcel: the one undecidable case
+    /// of contract D1. It must not be sent to anybody else.
+    PeerGone,
+    /// The peer could not be reached, or is gone, and provably never had the parcel.
+    Unreachable,
+}

@@ -1,0 +1,263 @@
+use std::collections::VecDeque;
+
+use super::flows::Flows;
+use super::{Destination, Parcel, batch, proto};
+
+/// How much a link may keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WindowLimits {
+    /// Bytes of stanzas, sent or not, at which further parcels are refused. One parcel may exceed
+    /// it.
+    pub(crate) bytes: usize,
+    /// Parcels, likewise.
+    pub(crate) parcels: usize,
+    /// Bytes on their way to one destination, likewise.
+    pub(crate) destination_bytes: usize,
+}
+
+/// Parcels on their way over a link: those to be sent, and those sent and not acknowledged yet.
+///
+/// Sequence numbers are places in this queue. A parcel that was provably never received gives its
+/// number back when it leaves, so that there are no gaps. Every parcel leaves exactly once:
+/// acknowledged, rejected, or drained.
+#[derive(Debug)]
+pub(super) struct Window {
+    limits: WindowLimits,
+    /// The first `sent` of them are sent.
+    entries: VecDeque<Entry>,
+    sent: usize,
+    /// Sequence number of the first entry.
+    first: u64,
+    rejected_through: u64,
+    bytes: usize,
+    flows: Flows,
+    /// A parcel found no room; cleared when half of the limits is free again.
+    full: bool,
+    relief: bool,
+}
+
+/// `None` once rejected: the number stays taken until it is acknowledged.
+type Entry = Option<Parcel>;
+
+/// Why a parcel was not queued. It is given back.
+#[derive(Debug)]
+pub(super) enum PushError {
+    /// The window is full.
+    Full(Parcel),
+    /// Too much is on its way to this destination, or the receiver asked to hold back.
+    Congested(Parcel),
+}
+
+/// The peer answered something that cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the peer answered parcel {seq}, but those under way are {first} to {last}")]
+pub(super) struct Violation {
+    seq: u64,
+    first: u64,
+    last: u64,
+}
+
+impl Window {
+    pub(super) fn new(limits: WindowLimits) -> Self {
+        Self {
+            limits,
+            entries: VecDeque::new(),
+            sent: 0,
+            first: 1,
+            rejected_through: 0,
+            bytes: 0,
+            flows: Flows::new(limits.destination_bytes),
+            full: false,
+            relief: false,
+        }
+    }
+
+    /// Queues a parcel behind all others.
+    pub(super) fn push(&mut self, parcel: Parcel) -> Result<(), PushError> {
+        if self.is_full() {
+            self.full = true;
+            return Err(PushError::Full(parcel));
+        }
+        let bytes = parcel.delivery.bytes.len();
+        if !self.flows.admit(&parcel.to, bytes) {
+            return Err(PushError::Congested(parcel));
+        }
+        self.bytes += bytes;
+        self.entries.push_back(Some(parcel));
+        Ok(())
+    }
+
+    /// Whether it is worth while to try again after a [`PushError`].
+    pub(super) fn has_room(&self, to: &Destination) -> bool {
+        !self.full && !self.is_full() && self.flows.is_open(to)
+    }
+
+    /// True once after something happened that those who wait for room may be waiting for.
+    pub(super) fn take_relief(&mut self) -> bool {
+        std::mem::take(&mut self.relief)
+    }
+
+    /// The next parcels to send, about `max_bytes` of them and at least one, and marks them sent.
+    pub(super) fn take_batch(&mut self, max_bytes: usize) -> Option<proto::Batch> {
+        let start = self.sent;
+        let mut bytes = 0;
+        for parcel in self.entries.range(start..).flatten() {
+            bytes += parcel.delivery.bytes.len();
+            if bytes > max_bytes && self.sent > start {
+                break;
+            }
+            self.sent += 1;
+        }
+        if self.sent == start {
+            return None;
+        }
+        let parcels = self.entries.range(start..self.sent).flatten();
+        let first_seq = self.first + start as u64;
+        Some(batch::encode(first_seq, self.first, parcels))
+    }
+
+    /// Drops what the peer has processed.
+    ///
+    /// # Errors
+    ///
+    /// When it was never sent.
+    pub(super) fn on_ack(&mut self, through: u64) -> Result<(), Violation> {
+        if through < self.first {
+            return Ok(());
+        }
+        let processed = self.sent_place(through)? + 1;
+        for entry in self.entries.drain(..processed) {
+            if let Some(parcel) = entry {
+                let bytes = parcel.delivery.bytes.len();
+                self.bytes -= bytes;
+                self.relief |= self.flows.release(&parcel.to, bytes);
+            }
+        }
+        self.first = through + 1;
+        self.sent -= processed;
+        self.note_room();
+        Ok(())
+    }
+
+    /// Takes out a parcel that the peer rejected; `None` if it is known already.
+    ///
+    /// # Errors
+    ///
+    /// When it was never sent.
+    pub(super) fn on_reject(&mut self, seq: u64) -> Result<Option<Parcel>, Violation> {
+        if seq < self.first {
+            return Ok(None);
+        }
+        let place = self.sent_place(seq)?;
+        let rejected = self.entries[place].take();
+        self.rejected_through = self.rejected_through.max(seq);
+        if let Some(parcel) = &rejected {
+            self.forget(parcel);
+            self.note_room();
+        }
+        Ok(rejected)
+    }
+
+    /// Goes on after a reconnect behind what the peer has processed last: the rest of what was
+    /// sent is to be sent again.
+    ///
+    /// # Errors
+    ///
+    /// When the peer claims to have what was never sent, or to have lost what it had answered.
+    pub(super) fn on_resume(&mut self, last_seq: u64) -> Result<(), Violation> {
+        if last_seq < self.first - 1 || last_seq < self.rejected_through {
+            return Err(self.violation(last_seq));
+        }
+        self.on_ack(last_seq)?;
+        self.sent = 0;
+        Ok(())
+    }
+
+    /// Gives up what was sent and not acknowledged: nobody knows what became of it.
+    pub(super) fn drain_sent(&mut self) -> Vec<Parcel> {
+        let drained: Vec<_> = self.entries.drain(..self.sent).flatten().collect();
+        self.first += self.sent as u64;
+        self.sent = 0;
+        self.forget_all(&drained);
+        drained
+    }
+
+    /// Gives up what the peer provably never had.
+    pub(super) fn drain_unsent(&mut self) -> Vec<Parcel> {
+        let drained: Vec<_> = self.entries.drain(self.sent..).flatten().collect();
+        self.forget_all(&drained);
+        drained
+    }
+
+    /// The receiver asks to hold back what is for `to`, or no longer does.
+    pub(super) fn set_congested(&mut self, to: Destination, congested: bool) {
+        self.relief |= self.flows.set_congested(to, congested);
+    }
+
+    /// Forgets such requests: they end with the stream.
+    pub(super) fn clear_congestion(&mut self) {
+        self.relief |= self.flows.clear_congestion();
+    }
+
+    /// The lowest sequence number kept, or the next one to be given.
+    pub(super) fn first_unacked(&self) -> u64 {
+        self.first
+    }
+
+    /// The highest sequence number sent and not taken back.
+    pub(super) fn sent_through(&self) -> u64 {
+        self.first + self.sent as u64 - 1
+    }
+
+    /// Nothing waits to be sent or acknowledged.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Parcels and bytes kept.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.entries.len(), self.bytes)
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= self.limits.bytes || self.entries.len() >= self.limits.parcels
+    }
+
+    /// Where the sent parcel `seq`, not below `first`, is in the queue.
+    fn sent_place(&self, seq: u64) -> Result<usize, Violation> {
+        usize::try_from(seq - self.first)
+            .ok()
+            .filter(|place| *place < self.sent)
+            .ok_or_else(|| self.violation(seq))
+    }
+
+    fn violation(&self, seq: u64) -> Violation {
+        Violation {
+            seq,
+            first: self.first,
+            last: self.sent_through(),
+        }
+    }
+
+    fn forget(&mut self, parcel: &Parcel) {
+        let bytes = parcel.delivery.bytes.len();
+        self.bytes -= bytes;
+        self.relief |= self.flows.release(&parcel.to, bytes);
+    }
+
+    fn forget_all(&mut self, parcels: &[Parcel]) {
+        for parcel in parcels {
+            self.forget(parcel);
+        }
+        self.note_room();
+    }
+
+    fn note_room(&mut self) {
+        let half_free =
+            self.bytes <= self.limits.bytes / 2 && self.entries.len() <= self.limits.parcels / 2;
+        if half_free && self.full {
+            self.full = false;
+            self.relief = true;
+        }
+    }
+}
