@@ -1,6 +1,6 @@
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -213,7 +213,7 @@ impl Link {
         &self,
         stream: u64,
         max_bytes: usize,
-        cx: &mut Context<'_>,
+        waker: &Waker,
     ) -> Poll<Option<proto::Batch>> {
         let mut state = self.state.lock();
         if state.stream != stream {
@@ -224,7 +224,7 @@ impl Link {
         {
             return Poll::Ready(Some(batch));
         }
-        state.waker = Some(cx.waker().clone());
+        state.waker = Some(waker.clone());
         Poll::Pending
     }
 

@@ -43,7 +43,7 @@ impl Stream for Outgoing {
             Some(hello) => Poll::Ready(Some(Frame::Hello(hello))),
             None => self
                 .link
-                .poll_batch(self.stream, self.batch_bytes, cx)
+                .poll_batch(self.stream, self.batch_bytes, cx.waker())
                 .map(|batch| batch.map(Frame::Batch)),
         };
         frame.map(|frame| frame.map(|frame| LinkRequest { frame: Some(frame) }))

@@ -186,7 +186,7 @@ fn decode_destinations(batch: &proto::Batch) -> Result<Vec<Destination>, Receive
     batch
         .destinations
         .iter()
-        .map(|destination| batch::decode_destination(destination))
+        .map(batch::decode_destination)
         .collect::<Option<_>>()
         .ok_or(ReceiveError::MalformedDestination)
 }

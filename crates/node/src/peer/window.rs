@@ -126,12 +126,10 @@ impl Window {
             return Ok(());
         }
         let processed = self.sent_place(through)? + 1;
-        for entry in self.entries.drain(..processed) {
-            if let Some(parcel) = entry {
-                let bytes = parcel.delivery.bytes.len();
-                self.bytes -= bytes;
-                self.relief |= self.flows.release(&parcel.to, bytes);
-            }
+        for parcel in self.entries.drain(..processed).flatten() {
+            let bytes = parcel.delivery.bytes.len();
+            self.bytes -= bytes;
+            self.relief |= self.flows.release(&parcel.to, bytes);
         }
         self.first = through + 1;
         self.sent -= processed;
