@@ -28,7 +28,7 @@ pub use framer::{Framer, Outcome, Progress};
 pub use header::StreamHeader;
 pub use limits::Limits;
 pub use namespaces::{COMPONENT_ACCEPT, STREAMS};
-pub(crate) use rewrite::Rewrite;
+pub(crate) use rewrite::{Rewrite, declarations};
 
 #[cfg(test)]
 mod tests;

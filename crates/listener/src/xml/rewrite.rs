@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use bytes::{BufMut, BytesMut};
+use memchr::memmem;
 
 use super::escape::{escape, unescape_attribute};
 use super::namespaces::{COMPONENT_ACCEPT, is_content};
@@ -70,6 +71,30 @@ pub(super) fn rewrite(scope: &Scope, buffer: &[u8], stanza: &Stanza, out: &mut B
     };
     let edits = edits(scope, buffer, stanza, &tag, &attributes);
     append(buffer, stanza, &edits, out)
+}
+
+/// The namespace declarations on the root of a stanza, each with the white space before it, but
+/// for one that makes a content namespace the default. True if none makes another the default.
+pub(crate) fn declarations(buffer: &[u8], stanza: &Stanza) -> (Vec<Span>, bool) {
+    let tag = stanza.start_tag.of(buffer);
+    let mut attributes = Vec::new();
+    if memmem::find(tag, b"xmlns").is_none() {
+        return (Vec::new(), true);
+    }
+    let start = stanza.start_tag.start as usize;
+    let _unread = StartTag::read(buffer, start, &mut attributes, u32::MAX);
+    let mut inherits = true;
+    attributes.retain(|attribute| {
+        let is_default = attribute.name.prefix().is_none();
+        let namespace = || unescape_attribute(attribute.value.of(buffer));
+        if !attribute.is_declaration(buffer) || is_default && is_content(&namespace()) {
+            return false;
+        }
+        inherits &= !is_default;
+        true
+    });
+    let spans = attributes.iter().map(|attribute| attribute.whole(buffer));
+    (spans.collect(), inherits)
 }
 
 /// The changes, in the order of their places.
