@@ -1,0 +1,191 @@
+use std::fs::{self, File, OpenOptions};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{Component, Listener, NodeConfig, PATIENCE, cli, eventually, http};
+
+/// Lines of a node's log that are shown when a test fails.
+const TAIL: usize = 60;
+
+/// One node: its files, and its process while it runs.
+#[derive(Debug)]
+pub struct Node {
+    config: NodeConfig,
+    config_file: PathBuf,
+    log_file: PathBuf,
+    process: Option<Child>,
+}
+
+impl Node {
+    /// Writes the node's configuration into `dir`. Starts nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn new(dir: &Path, config: NodeConfig) -> Result<Self> {
+        let config_file = dir.join(format!("{}.toml", config.name));
+        fs::write(&config_file, config.render())?;
+        let log_file = dir.join(format!("{}.log", config.name));
+        Ok(Self {
+            config,
+            config_file,
+            log_file,
+            process: None,
+        })
+    }
+
+    /// `node.name`
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// What its configuration file says.
+    #[must_use]
+    pub fn config(&self) -> &NodeConfig {
+        &self.config
+    }
+
+    /// Where its configuration file is.
+    #[must_use]
+    pub fn config_file(&self) -> &Path {
+        &self.config_file
+    }
+
+    /// The address of a component listener.
+    #[must_use]
+    pub fn listener(&self, listener: Listener) -> SocketAddr {
+        self.config.components[listener as usize]
+    }
+
+    /// Connects a component to the listener with `conflict_behaviour = "disconnect"`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Component::connect`].
+    pub fn connect(&self, domain: &str) -> Result<Component> {
+        Component::connect(self.listener(Listener::Disconnect), domain)
+            .with_context(|| format!("{domain} on {}", self.name()))
+    }
+
+    /// True from its start until it is killed or terminated.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Starts the process. Does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// When it runs already or does not start.
+    pub fn start(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "{} runs already", self.name());
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log_file)?;
+        let child = self
+            .command(log)?
+            .spawn()
+            .context("the binary does not start")?;
+        self.process = Some(child);
+        Ok(())
+    }
+
+    fn command(&self, log: File) -> Result<Command> {
+        let mut command = Command::new(crate::switchyard()?);
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(&self.config_file)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        Ok(command)
+    }
+
+    /// Waits until `/readyz` says that it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When its process ends, or it is not ready in time.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        let name = self.name().to_owned();
+        let mut ended = None;
+        let ready = eventually(&format!("{name} to be ready"), PATIENCE, || {
+            if let Some(status) = self.poll_exit()? {
+                ended = Some(status);
+                return Ok(());
+            }
+            let (status, body) = http::get(self.config.http, "/readyz")?;
+            ensure!(status == 200, "{status} {body}");
+            Ok(())
+        });
+        if let Some(status) = ended {
+            bail!("{name} ended at its start: {status}");
+        }
+        ready
+    }
+
+    fn poll_exit(&mut self) -> Result<Option<ExitStatus>> {
+        let process = self.process.as_mut().context("it does not run")?;
+        Ok(process.try_wait()?)
+    }
+
+    /// Ends the process at once, as `kill -9` does. Nothing happens if it does not run.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // It may have ended by itself, which is as good.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Asks the process to end, as service managers do, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or does not end in time: then it is killed.
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
+        let process = self.process.as_ref().context("it does not run")?;
+        kill_process(Pid::from_child(process), Signal::TERM)?;
+        let status = eventually("the process to end after SIGTERM", PATIENCE, || {
+            self.poll_exit()?.context("it runs")
+        });
+        self.kill();
+        status
+    }
+
+    /// Runs `switchyard ARGUMENTS --json` against this node's API.
+    ///
+    /// # Errors
+    ///
+    /// When the command fails or prints no JSON.
+    pub fn query(&self, arguments: &[&str]) -> Result<Value> {
+        let api = self.config.api.to_string();
+        cli::json(arguments.iter().copied().chain(["--api", &api, "--json"]))
+            .with_context(|| format!("asking {}", self.name()))
+    }
+
+    /// The end of what the node has logged over all its lives.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let log = fs::read(&self.log_file).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
