@@ -207,3 +207,76 @@ impl StreamReader {
         raw
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const HEADER: &str = "<s:stream xmlns:s='urn:s' xmlns='urn:c' id='1'>";
+
+    /// A reader of `bytes`, after which the connection ends.
+    fn reading(bytes: &str) -> StreamReader {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener
+            .accept()
+            .unwrap()
+            .0
+            .write_all(bytes.as_bytes())
+            .unwrap();
+        StreamReader::new(client)
+    }
+
+    fn patient_element(reader: &mut StreamReader) -> Result<Option<Element>> {
+        reader.element(crate::PATIENCE)
+    }
+
+    #[test]
+    fn elements_come_with_their_own_bytes_and_nothing_else() {
+        let stanza = "<m a='1&amp;2'><x:y xmlns:x='urn:x'>t<![CDATA[&]]></x:y></m>";
+        let mut reader = reading(&format!("{HEADER} {stanza}\n {stanza}<e/></s:stream>"));
+        assert_eq!(reader.header(crate::PATIENCE).unwrap().attribute("id"), "1");
+        for _ in 0..2 {
+            let element = patient_element(&mut reader).unwrap().unwrap();
+            assert_eq!(String::from_utf8(element.raw.clone()).unwrap(), stanza);
+            assert_eq!(element.attribute("a"), "1&2");
+            let child = element.child("y").unwrap();
+            assert_eq!(
+                (child.namespace.as_str(), child.text.as_str()),
+                ("urn:x", "t&")
+            );
+        }
+        assert_eq!(patient_element(&mut reader).unwrap().unwrap().name, "e");
+        reader.end(crate::PATIENCE).unwrap();
+    }
+
+    #[test]
+    fn what_no_stream_may_carry_is_an_error() {
+        for wrong in [
+            "<m>",
+            "<m></n>",
+            "<m><p:x/></m>",
+            "text",
+            "<m>&#1;</m>",
+            "<!-- c -->",
+        ] {
+            let mut reader = reading(&format!("{HEADER}{wrong}</s:stream>"));
+            let outcome = patient_element(&mut reader);
+            assert!(outcome.is_err(), "{wrong}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_has_to_be_the_end() {
+        for wrong in ["", "<m/></s:stream>"] {
+            let mut reader = reading(&format!("{HEADER}{wrong}"));
+            assert!(reader.end(crate::PATIENCE).is_err(), "{wrong}");
+        }
+        let mut reader = reading(&format!("{HEADER}</s:stream>"));
+        reader.end(crate::PATIENCE).unwrap();
+        assert!(patient_element(&mut reader).is_err());
+    }
+}
