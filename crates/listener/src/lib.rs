@@ -5,13 +5,17 @@
 //! traits: [`Registrar`], to register a component's name, and [`Router`], to route its stanzas. It
 //! knows nothing of Raft, gRPC or other nodes.
 
-#![allow(dead_code, reason = "the connection that uses these parts comes next")]
-
+mod accept;
+mod bind_error;
 mod close_reason;
 mod component;
 mod config;
+mod connection;
 mod delivery;
+mod farewell;
+mod handshake;
 pub mod jid;
+mod metrics;
 mod outbox;
 mod registrar;
 mod router;
@@ -20,13 +24,17 @@ mod sender_rule;
 mod stanza;
 mod stanza_condition;
 mod stanza_error;
+mod stream;
 mod stream_error;
 pub mod xml;
 
+pub use accept::Listener;
+pub use bind_error::BindError;
 pub use close_reason::CloseReason;
 pub use component::Component;
 pub use config::ListenerConfig;
 pub use delivery::Delivery;
+pub use metrics::ListenerMetrics;
 pub use outbox::{Outbox, OutboxCounters, OutboxLimits, PushError};
 pub use registrar::{ConflictBehaviour, RegisterError, RegisterRequest, Registrar};
 pub use router::{RouteSession, Router, Sender, StanzaBatch};

@@ -3,6 +3,8 @@ use std::fmt;
 
 use bytes::{BufMut, BytesMut};
 
+use crate::xml::escape;
+
 /// The conditions of stream errors that a component's stream can end with (RFC 6120 §4.9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StreamCondition {
@@ -121,28 +123,14 @@ impl StreamError {
         out.put_slice(b"'/><text xmlns='");
         out.put_slice(NAMESPACE.as_bytes());
         out.put_slice(b"' xml:lang='en'>");
-        write_escaped(&self.text, out);
+        escape(&self.text.replace(is_unprintable, "\u{fffd}"), out);
         out.put_slice(b"</text></stream:error>");
     }
 }
 
-/// Appends `text` so that it is safe as character data and in a quoted attribute value: markup is
-/// escaped, characters that no XML 1.0 document may hold become U+FFFD.
-pub(crate) fn write_escaped(text: &str, out: &mut BytesMut) {
-    let mut utf8 = [0; 4];
-    for character in text.chars() {
-        let piece = match character {
-            '&' => "&amp;",
-            '<' => "&lt;",
-            '>' => "&gt;",
-            '\'' => "&apos;",
-            '"' => "&quot;",
-            '\t' | '\n' | '\r' => " ",
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => "\u{fffd}",
-            other => other.encode_utf8(&mut utf8),
-        };
-        out.put_slice(piece.as_bytes());
-    }
+/// What no XML 1.0 document may hold, and line breaks, which a log does not need.
+fn is_unprintable(character: char) -> bool {
+    matches!(character, '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use bytes::{BufMut, BytesMut};
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ use crate::{CloseReason, Delivery};
 
 pub use counters::OutboxCounters;
 pub use limits::OutboxLimits;
-pub(crate) use write_batch::WriteBatch;
+pub(crate) use write_batch::{MAX_SLICES, Unwritten, WriteBatch};
 
 /// A small delivery keeps the whole buffer alive that it was read into. Once this much is queued,
 /// deliveries below [`COMPACT_BELOW`] are copied, so that memory stays in proportion to the bytes
@@ -236,7 +236,7 @@ impl Outbox {
     /// Moves what is queued into `batch`, as much as it takes. False when the outbox is closed and
     /// empty: there will never be more. There is one writer: a second waiter would displace it.
     pub(crate) async fn take_into(&self, batch: &mut WriteBatch) -> bool {
-        poll_fn(|cx| self.poll_take_into(cx, batch)).await
+        poll_fn(|cx| self.poll_take_into(cx.waker(), batch)).await
     }
 
     fn push_by(&self, way: Way, delivery: Delivery) -> Result<(), PushError> {
@@ -265,14 +265,14 @@ impl Outbox {
         Ok(())
     }
 
-    fn poll_take_into(&self, cx: &mut Context<'_>, batch: &mut WriteBatch) -> Poll<bool> {
+    fn poll_take_into(&self, writer: &Waker, batch: &mut WriteBatch) -> Poll<bool> {
         let relieved = {
             let mut state = self.state.lock();
             if state.queue.is_empty() {
                 if state.closed.is_some() {
                     return Poll::Ready(false);
                 }
-                state.writer = Some(cx.waker().clone());
+                state.writer = Some(writer.clone());
                 return Poll::Pending;
             }
             state.take_into(batch);

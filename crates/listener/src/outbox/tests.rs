@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::task::Context;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -56,6 +57,12 @@ fn write(batch: &mut WriteBatch, limit: usize, out: &mut Vec<u8>) -> u64 {
     batch.advance(out.len() - before)
 }
 
+type Push = fn(&Outbox, Delivery) -> Result<(), PushError>;
+
+fn push_reply(outbox: &Outbox, reply: Delivery) -> Result<(), PushError> {
+    outbox.push_reply(reply).map_err(PushError::Closed)
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Push(u32),
@@ -92,12 +99,10 @@ proptest! {
         let mut batch = WriteBatch::default();
         let (mut next, mut accepted, mut wire, mut counted) = (0, Vec::new(), Vec::new(), 0);
         for step in steps {
-            let (count, push): (u32, fn(&Outbox, Delivery) -> Result<(), PushError>) = match step {
-                Step::Push(count) => (count, Outbox::push),
-                Step::PushFromPeer(count) => (count, Outbox::push_from_peer),
-                Step::PushReply(count) => (count, |outbox, reply| {
-                    outbox.push_reply(reply).map_err(PushError::Closed)
-                }),
+            let (count, push) = match step {
+                Step::Push(count) => (count, Outbox::push as Push),
+                Step::PushFromPeer(count) => (count, Outbox::push_from_peer as Push),
+                Step::PushReply(count) => (count, push_reply as Push),
                 Step::Take => {
                     outbox.take_into(&mut batch).now_or_never();
                     continue;
@@ -133,12 +138,12 @@ proptest! {
             }
             next += count;
         }
-        while !batch.is_empty() {
-            counted += write(&mut batch, usize::MAX, &mut wire);
-        }
+        let mut unwritten = batch.into_unwritten();
+        counted += u64::from(unwritten.written);
+        unwritten.deliveries.extend(outbox.finish());
         let mut seen = numbers(&wire);
         prop_assert_eq!(seen.len() as u64, counted);
-        seen.extend(numbers_of(&outbox.finish()));
+        seen.extend(numbers_of(&unwritten.deliveries));
         prop_assert_eq!(seen, accepted);
     }
 }
@@ -194,14 +199,12 @@ fn a_push_wakes_the_writer_that_waits() {
 #[test]
 fn small_deliveries_do_not_keep_large_buffers_alive() {
     let outbox = Outbox::new(OutboxLimits::default());
-    let mut next = 0;
-    for _ in 0..2000 {
-        let mut delivery = run(next, 1);
+    for number in 0..2000 {
+        let mut delivery = run(number, 1);
         let mut buffer = vec![b' '; 64 * 1024];
         buffer[..delivery.bytes.len()].copy_from_slice(&delivery.bytes);
         delivery.bytes = Bytes::from(buffer).slice(..delivery.bytes.len());
         outbox.push(delivery).unwrap();
-        next += 1;
     }
     let state = outbox.state.lock();
     // A copy lies right behind the copy before it.

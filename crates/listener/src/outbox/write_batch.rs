@@ -1,7 +1,10 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
+use bytes::Buf;
+
 use crate::Delivery;
+use crate::xml::{Framer, Limits};
 
 /// As many slices as one vectored write takes (`IOV_MAX` on Linux).
 pub(crate) const MAX_SLICES: usize = 1024;
@@ -18,6 +21,15 @@ pub(crate) struct WriteBatch {
     bytes: usize,
     /// Bytes of the first delivery that are written already.
     offset: usize,
+}
+
+/// What is left of a batch whose connection broke.
+#[derive(Debug)]
+pub(crate) struct Unwritten {
+    /// Whole stanzas of the first delivery that had been written.
+    pub(crate) written: u32,
+    /// The rest, the stanza that was cut in half included.
+    pub(crate) deliveries: Vec<Delivery>,
 }
 
 // === impl WriteBatch ===
@@ -77,4 +89,47 @@ impl WriteBatch {
         }
         stanzas
     }
+
+    /// Takes it apart when nothing more can be written (contract D1): a whole stanza that is out
+    /// counts as delivered, the one that was cut in half does not.
+    pub(crate) fn into_unwritten(mut self) -> Unwritten {
+        let mut written = 0;
+        if self.offset > 0
+            && let Some(first) = self.deliveries.pop_front()
+        {
+            let cut = cut_behind(first, self.offset);
+            written = cut.0;
+            self.deliveries.push_front(cut.1);
+        }
+        Unwritten {
+            written,
+            deliveries: self.deliveries.into(),
+        }
+    }
+}
+
+/// Counts the stanzas of `delivery` that end within its first `written` bytes, and removes them.
+fn cut_behind(mut delivery: Delivery, written: usize) -> (u32, Delivery) {
+    let mut framer = Framer::for_stanzas(Limits::forwarded());
+    let mut count = 0;
+    let mut position = 0;
+    let mut stanzas = Vec::with_capacity(1);
+    // One after the other: the cold path of a broken connection. What does not frame, which no
+    // accepted stanza does, counts as not written.
+    while count < delivery.count {
+        stanzas.clear();
+        let progress = framer.read_elements(&delivery.bytes, 1, &mut stanzas);
+        let Some(stanza) = stanzas.first() else {
+            break;
+        };
+        let end = position + stanza.span.end as usize;
+        if end > written {
+            break;
+        }
+        delivery.bytes.advance(progress.consumed);
+        position += progress.consumed;
+        count += 1;
+    }
+    delivery.count -= count;
+    (count, delivery)
 }
