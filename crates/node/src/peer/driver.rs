@@ -172,7 +172,7 @@ impl Driver {
             return Err(LinkError::PeersNewLife(Incarnation(welcome.incarnation)));
         }
         self.link.welcome(welcome)?;
-        debug!(peer = peer.name, node = %peer.node, resumed = welcome.resumed, "Link is open");
+        debug!(peer = peer.name, node = %peer.node, last_seq = welcome.last_seq, "Link is open");
         Ok(())
     }
 

@@ -228,6 +228,12 @@ impl Link {
         Poll::Pending
     }
 
+    /// Some parcels have not been taken by a stream.
+    #[cfg(test)]
+    pub(super) fn has_unsent(&self) -> bool {
+        self.state.lock().window.has_unsent()
+    }
+
     /// Changes the state, then tells those who wait for such a change. Not for the hot path.
     fn update<T>(&self, change: impl FnOnce(&mut LinkState) -> T) -> T {
         let mut state = self.state.lock();

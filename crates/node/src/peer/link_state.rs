@@ -77,9 +77,8 @@ impl LinkState {
         if self.phase == Phase::Gone {
             return Ok(());
         }
-        if !welcome.resumed {
-            returned.push((self.window.drain_sent(), ReturnReason::PeerGone));
-        }
+        let undecided = self.window.drain_sent(welcome.known_after);
+        returned.push((undecided, ReturnReason::PeerGone));
         for reject in &welcome.rejects {
             returned.extend(self.reject(reject)?);
         }
@@ -125,7 +124,7 @@ impl LinkState {
     /// The two ends do not agree on what was sent: starts a new sequence.
     pub(super) fn abandon_session(&mut self) -> Returned {
         self.session += 1;
-        (self.window.drain_sent(), ReturnReason::PeerGone)
+        (self.window.drain_sent(u64::MAX), ReturnReason::PeerGone)
     }
 
     /// The peer's life is over.
@@ -134,7 +133,7 @@ impl LinkState {
         self.stream = 0;
         self.window.clear_congestion();
         [
-            (self.window.drain_sent(), ReturnReason::PeerGone),
+            (self.window.drain_sent(u64::MAX), ReturnReason::PeerGone),
             (self.window.drain_unsent(), ReturnReason::Unreachable),
         ]
     }

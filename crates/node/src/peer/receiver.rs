@@ -17,6 +17,8 @@ const MAX_PINNED_FACTOR: usize = 16;
 pub(super) struct Receiver {
     sequence: Sequence,
     stream: StreamId,
+    /// Of parcels up to this one nothing is known. The sender may need to be told more than once.
+    known_after: u64,
     last_seq: u64,
     /// Rejects that the sender may not have got yet. Bounded by the sender's window.
     rejects: VecDeque<proto::Reject>,
@@ -68,13 +70,13 @@ impl Receiver {
         Self {
             sequence,
             stream,
+            known_after: hello.sent_through,
             last_seq: hello.sent_through,
             rejects: VecDeque::new(),
         }
     }
 
-    /// Goes on with a new stream, which fences all earlier ones. True if this sequence is known,
-    /// so that nothing of it was lost or will be processed twice.
+    /// Goes on with a new stream, which fences all earlier ones.
     ///
     /// # Errors
     ///
@@ -84,17 +86,21 @@ impl Receiver {
         hello: &proto::Hello,
         sequence: Sequence,
         stream: StreamId,
-    ) -> Result<bool, ReceiveError> {
+    ) -> Result<(), ReceiveError> {
         if stream <= self.stream {
             return Err(ReceiveError::Superseded);
         }
         if sequence != self.sequence {
             *self = Self::new(hello, sequence, stream);
-            return Ok(false);
         }
         self.stream = stream;
         self.forget_rejects(hello.first_unacked);
-        Ok(true)
+        Ok(())
+    }
+
+    /// What became of parcels up to this one is not known.
+    pub(super) fn known_after(&self) -> u64 {
+        self.known_after
     }
 
     /// The parcel processed last.

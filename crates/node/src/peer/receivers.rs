@@ -45,10 +45,9 @@ impl Receivers {
         } = *accepted;
         let mut inner = self.inner.lock();
         inner.gone.retain(|gone| *gone != sender);
-        let mut resumed = false;
         let receiver = match inner.by_sender.get(&sender) {
             Some(known) => {
-                resumed = known.lock().open(hello, sequence, stream)?;
+                known.lock().open(hello, sequence, stream)?;
                 Arc::clone(known)
             }
             None => {
@@ -62,12 +61,18 @@ impl Receivers {
         let welcome = proto::Welcome {
             version,
             incarnation: incarnation.0,
-            resumed,
+            known_after: state.known_after(),
             last_seq: state.last_seq(),
             rejects: state.rejects(),
         };
         drop(state);
         Ok((receiver, welcome))
+    }
+
+    /// The state of one sender.
+    #[cfg(test)]
+    pub(super) fn of(&self, sender: NodeId) -> Option<Arc<Mutex<Receiver>>> {
+        self.inner.lock().by_sender.get(&sender).cloned()
     }
 
     /// The registry says that this life of `sender` is over.

@@ -171,11 +171,14 @@ impl Window {
         Ok(())
     }
 
-    /// Gives up what was sent and not acknowledged: nobody knows what became of it.
-    pub(super) fn drain_sent(&mut self) -> Vec<Parcel> {
-        let drained: Vec<_> = self.entries.drain(..self.sent).flatten().collect();
-        self.first += self.sent as u64;
-        self.sent = 0;
+    /// Gives up what was sent, up to a sequence number, and not acknowledged: nobody knows what
+    /// became of it.
+    pub(super) fn drain_sent(&mut self, through: u64) -> Vec<Parcel> {
+        let count = through.min(self.sent_through()) + 1;
+        let count = usize::try_from(count.saturating_sub(self.first)).unwrap_or(self.sent);
+        let drained: Vec<_> = self.entries.drain(..count).flatten().collect();
+        self.first += count as u64;
+        self.sent -= count;
         self.forget_all(&drained);
         drained
     }
@@ -215,6 +218,18 @@ impl Window {
     /// Parcels and bytes kept.
     pub(super) fn size(&self) -> (usize, usize) {
         (self.entries.len(), self.bytes)
+    }
+
+    /// Nothing is counted as under way.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.flows.is_empty()
+    }
+
+    /// Some parcels wait to be sent.
+    #[cfg(test)]
+    pub(super) fn has_unsent(&self) -> bool {
+        self.sent < self.entries.len()
     }
 
     fn is_full(&self) -> bool {

@@ -1,1 +1,6 @@
+//! Links as models, and over real sockets.
 
+mod fixture;
+mod links;
+mod model;
+mod proxy;
