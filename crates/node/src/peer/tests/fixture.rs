@@ -23,7 +23,7 @@ use super::super::{
 };
 
 /// Far longer than anything here takes; only a test that fails waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One of a few destinations.
 pub(super) fn destination(n: u8) -> Destination {

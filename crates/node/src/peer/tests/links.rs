@@ -99,7 +99,11 @@ async fn contract_d3_an_unreachable_peer_gives_back_what_it_never_had() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn contract_d1_what_was_sent_waits_for_the_peer_or_its_end() {
-    let one = Node::start(1, |config| config.timings.grace = Duration::from_millis(50)).await;
+    let one = Node::start(1, |config| {
+        config.timings.grace = Duration::from_millis(50);
+        config.window.bytes = 100;
+    })
+    .await;
     let two = Node::start(2, |_| {}).await;
     let proxy = Proxy::start(two.address, || None).await;
     let link = one.join(two.id, 20, proxy.address);
@@ -109,18 +113,26 @@ async fn contract_d1_what_was_sent_waits_for_the_peer_or_its_end() {
     proxy.hold(true);
     send(&link, parcel(destination(0), 1, 100)).await;
     until_taken(&link).await;
-    // A new life of this node drops the connection, which cannot come back; later ones wait.
+    let full = link.try_send(parcel(destination(0), 2, 100));
+    assert!(matches!(full, Err(SendError::Full(_))), "{full:?}");
+    let room = Arc::clone(&link);
+    let waiting = tokio::spawn(async move { room.wait_for_room(&destination(0)).await });
+    // A new life of this node drops the connection, which cannot come back.
     one.peers.set_life(Some(life(11)));
-    until_open(&link, false).await;
-    if link.try_send(parcel(destination(0), 2, 100)).is_ok() {
-        one.wait(|seen| seen.returned == [(2, ReturnReason::Unreachable)])
-            .await;
-    }
+    timeout(Duration::from_secs(20), waiting)
+        .await
+        .expect("nobody waits for longer than the grace period")
+        .expect("it does not panic");
+    let refused = link.try_send(parcel(destination(0), 2, 100));
+    assert!(
+        matches!(refused, Err(SendError::Unreachable(_))),
+        "{refused:?}"
+    );
     assert_eq!(link.status().parcels, 1);
 
     one.peers.node_gone(two.id, Incarnation(20));
     let seen = one.wait(|_| true).await;
-    assert_eq!(seen.returned.last(), Some(&(1, ReturnReason::PeerGone)));
+    assert_eq!(seen.returned, [(1, ReturnReason::PeerGone)]);
     assert!(one.peers.link(two.id, Incarnation(20)).is_none());
 }
 
@@ -131,7 +143,7 @@ async fn until_taken(link: &Link) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    timeout(Duration::from_secs(60), taken)
+    timeout(Duration::from_secs(20), taken)
         .await
         .expect("it is taken");
 }
@@ -151,7 +163,7 @@ async fn contract_r5_a_new_life_of_the_peer_ends_the_link_to_the_old_one() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(60), refused)
+    timeout(Duration::from_secs(20), refused)
         .await
         .expect("the link ends");
     let seen = one.wait(|_| true).await;
@@ -171,6 +183,15 @@ async fn contract_r5_a_new_life_of_the_peer_ends_the_link_to_the_old_one() {
         one.peers.link(two.id, Incarnation(21)).is_some(),
         "a late end of the old one"
     );
+
+    // What waited for a life that the registry says is over comes back.
+    let nowhere = ([127, 0, 0, 1], 1).into();
+    let waiting = one.join(NodeId(3), 30, nowhere);
+    send(&waiting, parcel(destination(0), 4, 100)).await;
+    one.join(NodeId(3), 31, nowhere);
+    let seen = one.wait(|_| true).await;
+    let last = seen.returned.last();
+    assert_eq!(last, Some(&(4, ReturnReason::Unreachable)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,7 +225,7 @@ async fn contract_d4_a_congested_destination_holds_up_nobody_else() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(60), refused)
+    timeout(Duration::from_secs(20), refused)
         .await
         .expect("the peer asks to hold back");
 
@@ -221,7 +242,7 @@ async fn contract_d4_a_congested_destination_holds_up_nobody_else() {
     let (room, to) = (Arc::clone(&link), destination(0));
     let waiting = tokio::spawn(async move { room.wait_for_room(&to).await });
     two.ledger.decide(destination(0), Outcome::Accepted);
-    timeout(Duration::from_secs(60), waiting)
+    timeout(Duration::from_secs(20), waiting)
         .await
         .expect("the peer says when there is room")
         .expect("it does not panic");
@@ -244,7 +265,7 @@ async fn contract_s12_a_node_that_ends_flushes_first_and_takes_back_the_rest() {
         send(&link, parcel(destination(0), n, 1000)).await;
     }
     one.peers
-        .shutdown(Instant::now() + Duration::from_secs(60))
+        .shutdown(Instant::now() + Duration::from_secs(20))
         .await;
     let seen = two.wait(|_| true).await;
     assert_eq!(seen.delivered, (1..=500).collect::<Vec<_>>());

@@ -167,6 +167,18 @@ impl World {
             .push_back(Frame::Ack(proto::Ack { through_seq }));
     }
 
+    /// What the receiver makes of a batch that comes twice, or out of turn.
+    fn repeat(&mut self, batch: &proto::Batch) -> Result<u64, receiver::ReceiveError> {
+        let stream = self.wire.as_ref().expect("it is connected").stream;
+        let receiver = self.receivers.of(NodeId(1)).expect("it said hello");
+        let mut receiver = receiver.lock();
+        let answer = receiver.receive(stream, batch.clone(), |_, delivery| {
+            self.delivered.push(id(&delivery.bytes));
+            Outcome::Accepted
+        });
+        answer.map(|answer| answer.through_seq)
+    }
+
     fn answer(&mut self) {
         let Some(wire) = &mut self.wire else { return };
         let open = self.sender.phase == Phase::Open;
@@ -362,4 +374,28 @@ fn answers_to_what_was_never_sent_are_violations() {
     assert!(window.on_resume(0).is_err(), "it has answered parcel 1");
     assert!(window.on_resume(1).is_ok());
     assert!(window.on_ack(0).is_ok());
+}
+
+#[test]
+fn contract_d1_a_batch_that_comes_twice_is_delivered_once() {
+    let mut world = World::new();
+    world.connect(true);
+    world.answer();
+    for _ in 0..3 {
+        world.push(destination(0), 10);
+    }
+    let window = &mut world.sender.window;
+    let first = window.take_batch(20).expect("two parcels");
+    let second = window.take_batch(20).expect("one parcel");
+    let gap = receiver::ReceiveError::Gap {
+        expected: 1,
+        got: 3,
+    };
+    assert_eq!(world.repeat(&second), Err(gap));
+    for _ in 0..2 {
+        assert_eq!(world.repeat(&first), Ok(2));
+    }
+    assert_eq!(world.repeat(&second), Ok(3));
+    assert_eq!(world.repeat(&first), Ok(3));
+    assert_eq!(world.delivered, [1, 2, 3]);
 }
