@@ -52,6 +52,18 @@ impl Domain {
         prepare_idna(name)
     }
 
+    /// Takes over what another node has prepared. `None` if no preparation can give that.
+    pub(crate) fn from_prepared(name: &str) -> Option<Self> {
+        (1..=MAX_DOMAIN_LEN)
+            .contains(&name.len())
+            .then(|| Self(name.into()))
+    }
+
+    /// Sorts before every domain, and is none.
+    pub(crate) fn least() -> Self {
+        Self("".into())
+    }
+
     /// True when `name` is its own preparation and that can be told without preparing it: the
     /// common case of a lower-case ASCII name, which the hot path compares byte by byte.
     #[must_use]

@@ -1,0 +1,258 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+
+use crate::command::Batch;
+use crate::config::Config;
+use crate::identity::Identity;
+use crate::pb::peer as pb;
+use crate::pb::peer::membership_client::MembershipClient;
+use crate::quorum::Quorum;
+use crate::raft::{Channels, Lane, LogStore, Member, Raft};
+use crate::replica::Replica;
+use crate::{ClusterId, NodeId};
+
+/// What every part of a node's registry works with.
+#[derive(Clone)]
+pub(crate) struct Core {
+    pub(crate) config: Arc<Config>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) raft: Raft,
+    pub(crate) channels: Arc<Channels>,
+    pub(crate) store: LogStore,
+    pub(crate) quorum: Quorum,
+}
+
+/// Where the leader is, as far as this node knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Leader {
+    Me,
+    Other { id: u64, address: Arc<str> },
+}
+
+/// Why a batch was not put into the log, as far as that is known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SubmitError {
+    #[error("no cluster quorum")]
+    NoQuorum,
+    #[error("{0}")]
+    Refused(String),
+    #[error("raft has stopped: {0}")]
+    Stopped(String),
+}
+
+/// One attempt has failed; another may not.
+enum Attempt {
+    Again(String),
+    Never(SubmitError),
+}
+
+/// Longest wait for one attempt: a leader that has been cut off never answers.
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// Pause between attempts.
+const PAUSE: Duration = Duration::from_millis(50);
+
+// === the leader ===
+
+impl Core {
+    pub(crate) fn id(&self) -> NodeId {
+        self.identity.id()
+    }
+
+    /// The cluster's leader, if one is known.
+    pub(crate) fn leader(&self) -> Option<Leader> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let id = metrics.current_leader?;
+        if id == self.id().0 {
+            return (metrics.state == ServerState::Leader).then_some(Leader::Me);
+        }
+        let member = metrics.membership_config.membership().get_node(&id);
+        let address = self.address(id, member)?;
+        Some(Leader::Other { id, address })
+    }
+
+    /// Where to reach a node: what it last said, or else under which address it became a member.
+    pub(crate) fn address(&self, id: u64, member: Option<&Member>) -> Option<Arc<str>> {
+        self.replica
+            .read(|state| Some(Arc::clone(&state.table.node(NodeId(id))?.address)))
+            .or_else(|| Some(member?.address.as_str().into()))
+    }
+
+    pub(crate) fn is_leader(&self) -> bool {
+        self.leader() == Some(Leader::Me)
+    }
+
+    /// A client for the calls of `Membership`.
+    pub(crate) fn client(&self, address: &str) -> Result<MembershipClient<Channel>, Status> {
+        let channel = self.channels.get(address, Lane::Control);
+        let channel = channel.map_err(|error| Status::unavailable(error.to_string()))?;
+        Ok(MembershipClient::new(channel).max_encoding_message_size(usize::MAX))
+    }
+
+    /// The id of this node's cluster, once it belongs to one.
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
+        self.identity.cluster()
+    }
+}
+
+// === proposing ===
+
+impl Core {
+    /// Puts `batch` into the log, wherever the leader is, and waits until this node has applied
+    /// it. Returns its log index.
+    ///
+    /// Repeats until `deadline`: the batch must have no effect when it is applied again.
+    pub(crate) async fn submit(
+        &self,
+        batch: &Batch,
+        deadline: Instant,
+    ) -> Result<u64, SubmitError> {
+        loop {
+            if self.quorum.is_lost() || Instant::now() >= deadline {
+                return Err(SubmitError::NoQuorum);
+            }
+            let limit = deadline.min(Instant::now() + ATTEMPT);
+            match self.attempt(batch, limit).await {
+                Ok(index) => return self.wait_applied(index, deadline).await,
+                Err(Attempt::Never(error)) => return Err(error),
+                Err(Attempt::Again(reason)) => {
+                    tracing::debug!(reason, "Proposal not accepted yet");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, batch: &Batch, limit: Instant) -> Result<u64, Attempt> {
+        match self.leader() {
+            None => Err(Attempt::Again("no leader is known".to_owned())),
+            Some(Leader::Me) => self.attempt_here(batch, limit).await,
+            Some(Leader::Other { id, address }) => {
+                self.attempt_there(batch, limit, id, &address).await
+            }
+        }
+    }
+
+    async fn attempt_here(&self, batch: &Batch, limit: Instant) -> Result<u64, Attempt> {
+        match timeout_at(limit, self.raft.client_write(batch.clone())).await {
+            Err(_) => Err(Attempt::Again("not committed in time".to_owned())),
+            Ok(Ok(response)) => Ok(response.log_id.index),
+            Ok(Err(RaftError::Fatal(fatal))) => {
+                Err(Attempt::Never(SubmitError::Stopped(fatal.to_string())))
+            }
+            Ok(Err(RaftError::APIError(error))) => Err(Attempt::Again(error.to_string())),
+        }
+    }
+
+    async fn attempt_there(
+        &self,
+        batch: &Batch,
+        limit: Instant,
+        leader: u64,
+        address: &str,
+    ) -> Result<u64, Attempt> {
+        let request = pb::ProposeRequest {
+            header: Some(self.identity.header(leader)),
+            batch: Some(batch.into()),
+        };
+        let again = |status: Status| match status.code() {
+            Code::PermissionDenied | Code::InvalidArgument => {
+                Attempt::Never(SubmitError::Refused(status.message().to_owned()))
+            }
+            _ => Attempt::Again(status.message().to_owned()),
+        };
+        let mut client = self.client(address).map_err(again)?;
+        match timeout_at(limit, client.propose(until(request, limit))).await {
+            Err(_) => Err(Attempt::Again("no answer in time".to_owned())),
+            Ok(Ok(response)) => Ok(response.into_inner().index),
+            Ok(Err(status)) => Err(again(status)),
+        }
+    }
+
+    /// Waits until this node has applied the log up to `index`.
+    async fn wait_applied(&self, index: u64, deadline: Instant) -> Result<u64, SubmitError> {
+        let mut applied = self.replica.applied();
+        match timeout_at(deadline, applied.wait_for(|applied| *applied >= index)).await {
+            Ok(Ok(_)) => Ok(index),
+            Ok(Err(_)) => Err(SubmitError::Stopped("the table is gone".to_owned())),
+            Err(_) => Err(SubmitError::NoQuorum),
+        }
+    }
+}
+
+// === reading ===
+
+impl Core {
+    /// The log index that a linearizable read must have seen; proves that this node leads.
+    pub(crate) async fn read_index_here(&self, limit: Duration) -> Result<u64, Status> {
+        match timeout(limit, self.raft.ensure_linearizable()).await {
+            Err(_) => Err(Status::unavailable("no cluster quorum")),
+            Ok(Ok(log_id)) => Ok(log_id.map_or(0, |log_id| log_id.index)),
+            Ok(Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(_)))) => {
+                Err(not_the_leader())
+            }
+            Ok(Err(error)) => Err(Status::unavailable(error.to_string())),
+        }
+    }
+
+    /// Reads as [`Self::read_index_here`], from the leader wherever it is, and waits until this
+    /// node has applied the log that far.
+    pub(crate) async fn read_index(&self, deadline: Instant) -> Result<u64, SubmitError> {
+        loop {
+            if self.quorum.is_lost() || Instant::now() >= deadline {
+                return Err(SubmitError::NoQuorum);
+            }
+            match self.try_read_index(deadline).await {
+                Ok(index) => return self.wait_applied(index, deadline).await,
+                Err(status) => {
+                    tracing::debug!(%status, "Read not confirmed yet");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn try_read_index(&self, deadline: Instant) -> Result<u64, Status> {
+        let limit = ATTEMPT.min(deadline.saturating_duration_since(Instant::now()));
+        match self.leader() {
+            None => Err(Status::unavailable("no leader is known")),
+            Some(Leader::Me) => self.read_index_here(limit).await,
+            Some(Leader::Other { id, address }) => {
+                let header = Some(self.identity.header(id));
+                let mut client = self.client(&address)?;
+                let call = client.read_index(pb::ReadIndexRequest { header });
+                match timeout(limit, call).await {
+                    Ok(response) => Ok(response?.into_inner().index),
+                    Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+                }
+            }
+        }
+    }
+}
+
+/// The answer to what only a leader can do.
+pub(crate) fn not_the_leader() -> Status {
+    Status::unavailable("this node does not lead the cluster")
+}
+
+/// Maps what openraft says to a proposal.
+pub(crate) fn write_status(error: RaftError<u64, ClientWriteError<u64, Member>>) -> Status {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => not_the_leader(),
+        error => Status::unavailable(error.to_string()),
+    }
+}
+
+/// A request that the server, too, gives up at `limit`.
+fn until<T>(message: T, limit: Instant) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(limit.saturating_duration_since(Instant::now()));
+    request
+}

@@ -1,0 +1,128 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tonic::Status;
+
+use crate::NodeId;
+use crate::pb::peer as pb;
+use crate::raft::LogStore;
+
+/// Tells clusters apart, those of one name too: chosen at random when a cluster forms.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClusterId(pub u64);
+
+impl fmt::Debug for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Who this node is, for its requests and against those of others.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    id: NodeId,
+    /// 0 until the node belongs to a cluster. Shared with the state machine.
+    cluster: Arc<AtomicU64>,
+    /// Held while a cluster id is taken on.
+    adopting: tokio::sync::Mutex<()>,
+    store: LogStore,
+}
+
+impl Identity {
+    pub(crate) fn new(id: NodeId, cluster: Arc<AtomicU64>, store: LogStore) -> Self {
+        Self {
+            id,
+            cluster,
+            adopting: tokio::sync::Mutex::default(),
+            store,
+        }
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// The cluster that the node belongs to, once it belongs to one.
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
+        let id = self.cluster.load(Ordering::Acquire);
+        (id != 0).then_some(ClusterId(id))
+    }
+
+    /// The header of a request to `to`.
+    pub(crate) fn header(&self, to: u64) -> pb::Header {
+        pb::Header {
+            cluster_id: self.cluster.load(Ordering::Acquire),
+            from: self.id.0,
+            to,
+        }
+    }
+
+    /// Refuses a request that was meant for another node or comes from another cluster. Returns
+    /// who sent it.
+    pub(crate) fn check(&self, header: Option<pb::Header>) -> Result<NodeId, Status> {
+        let header = self.check_target(header)?;
+        self.check_cluster(header.cluster_id)?;
+        Ok(NodeId(header.from))
+    }
+
+    /// Refuses what comes from another cluster.
+    pub(crate) fn check_cluster(&self, cluster: u64) -> Result<(), Status> {
+        match self.cluster() {
+            Some(ClusterId(own)) if own == cluster => Ok(()),
+            Some(own) => Err(other_cluster(own)),
+            None => Err(Status::failed_precondition(
+                "this node belongs to no cluster yet",
+            )),
+        }
+    }
+
+    /// As [`Self::check`], for requests of a leader: a node that belongs to no cluster yet joins
+    /// that of the leader. Only a cluster that took this node in knows its id.
+    pub(crate) async fn check_or_adopt(
+        &self,
+        header: Option<pb::Header>,
+    ) -> Result<NodeId, Status> {
+        let sent = header.map_or(0, |header| header.cluster_id);
+        if self.cluster().is_none() && sent != 0 {
+            self.check_target(header)?;
+            self.adopt(ClusterId(sent)).await?;
+        }
+        self.check(header)
+    }
+
+    /// Makes the node belong to `cluster`, durably, unless it belongs to another.
+    pub(crate) async fn adopt(&self, cluster: ClusterId) -> Result<(), Status> {
+        let _adopting = self.adopting.lock().await;
+        match self.cluster() {
+            Some(own) if own == cluster => return Ok(()),
+            Some(own) => return Err(other_cluster(own)),
+            None => {}
+        }
+        let saved = self.store.call(move |db| db.save_cluster(cluster.0)).await;
+        saved.map_err(|error| Status::internal(format!("cannot keep the cluster id: {error}")))?;
+        self.cluster.store(cluster.0, Ordering::Release);
+        Ok(())
+    }
+
+    fn check_target(&self, header: Option<pb::Header>) -> Result<pb::Header, Status> {
+        let header = header.ok_or_else(|| Status::invalid_argument("the request has no header"))?;
+        if header.to != self.id.0 {
+            return Err(Status::failed_precondition(format!(
+                "connected to the wrong node: this is {}, not {}",
+                self.id, header.to
+            )));
+        }
+        Ok(header)
+    }
+}
+
+fn other_cluster(own: ClusterId) -> Status {
+    Status::failed_precondition(format!("this node belongs to another cluster, {own}"))
+}

@@ -1,0 +1,185 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{Incarnation, NodeId};
+
+/// The leases of the nodes that are joined, as their leader keeps them: in memory only.
+///
+/// Sans-IO. A new leader knows nothing of renewals before its time and grants everybody a full
+/// lease and the time of an election first. A leader that notices that it was itself held up
+/// gives everybody as much again: its own pause is no proof of anybody's death.
+#[derive(Debug)]
+pub(crate) struct LeaseBook {
+    lease: Duration,
+    grace: Duration,
+    /// The term in which this node leads.
+    term: Option<u64>,
+    leases: HashMap<NodeId, Lease>,
+    last_tick: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    incarnation: Incarnation,
+    until: Instant,
+}
+
+/// How late a tick may be before the leader distrusts itself.
+const LATE: Duration = Duration::from_millis(500);
+
+impl LeaseBook {
+    /// `grace` is granted beyond `lease` to a node first heard of.
+    pub(crate) fn new(lease: Duration, grace: Duration) -> Self {
+        Self {
+            lease,
+            grace,
+            term: None,
+            leases: HashMap::new(),
+            last_tick: None,
+        }
+    }
+
+    /// This node leads in `term`.
+    pub(crate) fn lead(&mut self, term: u64) {
+        if self.term != Some(term) {
+            self.stand_down();
+            self.term = Some(term);
+        }
+    }
+
+    /// This node does not lead.
+    pub(crate) fn stand_down(&mut self) {
+        self.term = None;
+        self.leases.clear();
+        self.last_tick = None;
+    }
+
+    /// The node is alive now, in `incarnation`.
+    pub(crate) fn renew(&mut self, node: NodeId, incarnation: Incarnation, now: Instant) {
+        let until = now + self.lease;
+        let lease = self
+            .leases
+            .entry(node)
+            .or_insert(Lease { incarnation, until });
+        if incarnation > lease.incarnation {
+            *lease = Lease { incarnation, until };
+        } else if incarnation == lease.incarnation {
+            lease.until = lease.until.max(until);
+        }
+    }
+
+    /// Called every `period` with the nodes that are joined: which of them have run out.
+    pub(crate) fn tick(
+        &mut self,
+        joined: &[(NodeId, Incarnation)],
+        period: Duration,
+        now: Instant,
+    ) -> Vec<(NodeId, Incarnation)> {
+        self.forgive(period, now);
+        self.leases
+            .retain(|id, lease| joined.contains(&(*id, lease.incarnation)));
+        let first = now + self.lease + self.grace;
+        for (node, incarnation) in joined {
+            self.leases.entry(*node).or_insert(Lease {
+                incarnation: *incarnation,
+                until: first,
+            });
+        }
+        let expired = self.leases.iter().filter(|(_, lease)| lease.until <= now);
+        expired
+            .map(|(node, lease)| (*node, lease.incarnation))
+            .collect()
+    }
+
+    /// True while the lease of a node runs.
+    pub(crate) fn is_alive(&self, node: NodeId, now: Instant) -> bool {
+        self.leases
+            .get(&node)
+            .is_some_and(|lease| lease.until > now)
+    }
+
+    fn forgive(&mut self, period: Duration, now: Instant) {
+        let last = self.last_tick.replace(now).unwrap_or(now);
+        let late = now.duration_since(last).saturating_sub(period);
+        if late > LATE {
+            for lease in self.leases.values_mut() {
+                lease.until += late;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(10);
+    const GRACE: Duration = Duration::from_secs(2);
+    const PERIOD: Duration = Duration::from_millis(500);
+    const A: (NodeId, Incarnation) = (NodeId(1), Incarnation(5));
+    const B: (NodeId, Incarnation) = (NodeId(2), Incarnation(6));
+
+    /// Ticks in time until `end` and returns who had expired by then.
+    fn tick_until(
+        book: &mut LeaseBook,
+        mut now: Instant,
+        end: Instant,
+    ) -> Vec<(NodeId, Incarnation)> {
+        let mut expired = Vec::new();
+        while now < end {
+            now += PERIOD;
+            expired = book.tick(&[A, B], PERIOD, now);
+        }
+        expired.sort();
+        expired
+    }
+
+    fn leading(now: Instant) -> LeaseBook {
+        let mut book = LeaseBook::new(LEASE, GRACE);
+        book.lead(1);
+        assert!(book.tick(&[A, B], PERIOD, now).is_empty());
+        book
+    }
+
+    #[test]
+    fn contract_r5_a_silent_node_expires_and_one_that_renews_does_not() {
+        let start = Instant::now();
+        let mut book = leading(start);
+        let almost = start + LEASE + GRACE - PERIOD;
+        assert!(tick_until(&mut book, start, almost).is_empty());
+        book.renew(A.0, A.1, almost);
+        assert_eq!(tick_until(&mut book, almost, almost + 2 * PERIOD), [B]);
+        assert!(book.is_alive(A.0, almost + 2 * PERIOD));
+        assert!(!book.is_alive(B.0, almost + 2 * PERIOD));
+    }
+
+    #[test]
+    fn a_new_leader_grants_everybody_a_full_lease_first() {
+        let start = Instant::now();
+        let mut book = leading(start);
+        let end = start + LEASE + GRACE;
+        assert_eq!(tick_until(&mut book, start, end), [A, B]);
+        book.lead(2);
+        assert!(tick_until(&mut book, end, end + LEASE).is_empty());
+    }
+
+    #[test]
+    fn a_leader_that_was_held_up_expires_nobody_for_that() {
+        let start = Instant::now();
+        let mut book = leading(start);
+        let woken = start + 10 * LEASE;
+        assert!(book.tick(&[A, B], PERIOD, woken).is_empty());
+    }
+
+    #[test]
+    fn a_renewal_of_a_former_life_does_not_keep_the_present_one() {
+        let start = Instant::now();
+        let mut book = leading(start);
+        let newer = (A.0, Incarnation(9));
+        book.renew(newer.0, newer.1, start);
+        book.renew(A.0, A.1, start + LEASE);
+        assert_eq!(book.tick(&[newer], LEASE, start + LEASE), [newer]);
+    }
+}

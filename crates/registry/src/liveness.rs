@@ -1,0 +1,196 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ServerState;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tonic::Status;
+
+use crate::command::{Batch, Command};
+use crate::core::{Core, Leader, not_the_leader};
+use crate::lease::LeaseBook;
+use crate::lifecycle::Life;
+use crate::pb::peer as pb;
+use crate::{Incarnation, NodeId};
+
+/// Who is alive: every node renews its lease with the leader, and the leader ends the life of a
+/// node whose lease has run out.
+#[derive(Clone)]
+pub(crate) struct Liveness {
+    core: Core,
+    book: Arc<Mutex<LeaseBook>>,
+}
+
+/// Longest wait for proof that this node still leads before it lets anybody expire.
+const PROOF: Duration = Duration::from_secs(2);
+
+impl Liveness {
+    pub(crate) fn new(core: Core) -> Self {
+        let timings = core.config.timings;
+        let book = LeaseBook::new(timings.lease, timings.election_max);
+        Self {
+            core,
+            book: Arc::new(Mutex::new(book)),
+        }
+    }
+
+    /// True while the lease of `node` runs, as far as this node, as leader, knows.
+    pub(crate) fn is_alive(&self, node: NodeId) -> bool {
+        self.book.lock().is_alive(node, Instant::now())
+    }
+}
+
+// === the leader's part ===
+
+impl Liveness {
+    /// Renews the lease of `node`. False: its incarnation has ended.
+    pub(crate) async fn renew(
+        &self,
+        node: NodeId,
+        incarnation: Incarnation,
+    ) -> Result<bool, Status> {
+        if !self.core.is_leader() {
+            return Err(not_the_leader());
+        }
+        if !self.is_current(node, incarnation) {
+            // A leader that has just been elected may not have applied all of the log yet.
+            self.core.read_index_here(PROOF).await?;
+            if !self.is_current(node, incarnation) {
+                return Ok(false);
+            }
+        }
+        self.book.lock().renew(node, incarnation, Instant::now());
+        Ok(true)
+    }
+
+    fn is_current(&self, node: NodeId, incarnation: Incarnation) -> bool {
+        self.core
+            .replica
+            .read(|state| state.table.is_current(node, incarnation))
+    }
+
+    /// Lets leases run out, whenever this node leads. Never ends.
+    pub(crate) async fn expire_leases(self) {
+        let period = (self.core.config.timings.lease / 20).max(Duration::from_millis(20));
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let expired = self.tick(period);
+            if !expired.is_empty() {
+                self.expire(expired).await;
+            }
+        }
+    }
+
+    fn tick(&self, period: Duration) -> Vec<(NodeId, Incarnation)> {
+        let leads_in = {
+            let metrics = self.core.raft.metrics();
+            let metrics = metrics.borrow();
+            (metrics.state == ServerState::Leader).then_some(metrics.current_term)
+        };
+        let mut book = self.book.lock();
+        let Some(term) = leads_in else {
+            book.stand_down();
+            return Vec::new();
+        };
+        book.lead(term);
+        let joined: Vec<_> = self.core.replica.read(|state| {
+            let nodes = state.table.nodes();
+            nodes
+                .filter_map(|(id, row)| Some((id, row.incarnation?)))
+                .collect()
+        });
+        book.tick(&joined, period, Instant::now())
+    }
+
+    /// Only a leader that has just proved its leadership may end lives: one that was cut off has
+    /// heard from nobody for that very reason.
+    async fn expire(&self, expired: Vec<(NodeId, Incarnation)>) {
+        if let Err(status) = self.core.read_index_here(PROOF).await {
+            tracing::debug!(%status, "Cannot prove leadership, nobody expires");
+            return;
+        }
+        for (node, incarnation) in &expired {
+            tracing::warn!(%node, %incarnation, "Lease expired, removing the node's registrations");
+        }
+        let commands = expired
+            .into_iter()
+            .map(|(node, incarnation)| Command::NodeExpired { node, incarnation });
+        let batch = Batch(commands.collect());
+        if let Err(error) = self.core.submit(&batch, Instant::now() + PROOF).await {
+            tracing::debug!(%error, "Expiry not committed, trying again");
+        }
+    }
+}
+
+// === every node's part ===
+
+impl Liveness {
+    /// Renews this node's lease while it is in a life, and says in `alive` whether it runs. Asks
+    /// for a new life in `stale` when the leader says that this one has ended. Never ends.
+    pub(crate) async fn keep_lease(
+        self,
+        mut life: watch::Receiver<Life>,
+        alive: watch::Sender<Option<Incarnation>>,
+        stale: mpsc::Sender<Incarnation>,
+    ) {
+        let lease = self.core.config.timings.lease;
+        while let Some(incarnation) = next_life(&mut life).await {
+            let mut renewed_at = Instant::now();
+            while life.borrow().incarnation == Some(incarnation) {
+                let sent_at = Instant::now();
+                match timeout(lease / 6, self.renew_with_leader(incarnation)).await {
+                    Ok(Ok(true)) => renewed_at = sent_at,
+                    Ok(Ok(false)) => {
+                        let _ = stale.try_send(incarnation);
+                    }
+                    Ok(Err(status)) => tracing::debug!(%status, "Lease not renewed"),
+                    Err(_) => tracing::debug!("Lease not renewed in time"),
+                }
+                let runs = renewed_at.elapsed() < lease;
+                publish(&alive, &life, runs.then_some(incarnation));
+                let renewed = renewed_at == sent_at;
+                let pause = if renewed { lease / 3 } else { lease / 20 };
+                let _ = timeout(pause, life.changed()).await;
+            }
+        }
+    }
+
+    async fn renew_with_leader(&self, incarnation: Incarnation) -> Result<bool, Status> {
+        match self.core.leader() {
+            None => Err(Status::unavailable("no leader is known")),
+            Some(Leader::Me) => self.renew(self.core.id(), incarnation).await,
+            Some(Leader::Other { id, address }) => {
+                let request = pb::RenewRequest {
+                    header: Some(self.core.identity.header(id)),
+                    incarnation: incarnation.0,
+                };
+                let mut client = self.core.client(&address)?;
+                Ok(client.renew(request).await?.into_inner().renewed)
+            }
+        }
+    }
+}
+
+/// Waits until the node is in a life. None after the end.
+async fn next_life(life: &mut watch::Receiver<Life>) -> Option<Incarnation> {
+    let joined = life.wait_for(|life| life.incarnation.is_some()).await;
+    joined.ok()?.incarnation
+}
+
+/// Says whether the lease runs, unless this life is not settled or has ended meanwhile.
+fn publish(
+    alive: &watch::Sender<Option<Incarnation>>,
+    life: &watch::Receiver<Life>,
+    incarnation: Option<Incarnation>,
+) {
+    let life = *life.borrow();
+    let state = incarnation.filter(|_| life.settled && life.incarnation == incarnation);
+    alive.send_if_modified(|present| {
+        let changed = *present != state;
+        *present = state;
+        changed
+    });
+}

@@ -1,0 +1,431 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use openraft::error::Fatal;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::Status;
+use tonic::service::RoutesBuilder;
+
+use crate::admission::Admission;
+use crate::command::Name;
+use crate::config::Config;
+use crate::core::{Core, SubmitError};
+use crate::data_dir::{DataDir, OpenError, corrupted, snapshot_error};
+use crate::formation::{self, JoinError};
+use crate::identity::{ClusterId, Identity};
+use crate::lifecycle::{Connected, Life, Lifecycle};
+use crate::liveness::Liveness;
+use crate::pb::peer::membership_server::MembershipServer;
+use crate::pb::peer::raft_server::RaftServer;
+use crate::peer_service::PeerService;
+use crate::proposer::{ProposeError, Proposer};
+use crate::quorum::Quorum;
+use crate::raft::{Channels, LogStore, Network, Raft, RaftService, StateMachine};
+use crate::read_gate::ReadGate;
+use crate::replica::Replica;
+use crate::routes::Routes;
+use crate::service::ApiServices;
+use crate::status::{self, ClusterStatus};
+use crate::{ConnectionId, Domain, Incarnation, NodeId};
+
+/// One node's part of the registry: its copy of the component table, and the way to change it.
+///
+/// A handle; clones are of the same registry.
+#[derive(Clone)]
+pub struct Registry {
+    core: Core,
+    lifecycle: Lifecycle,
+    liveness: Liveness,
+    proposer: Proposer,
+    connected: Connected,
+    confirm: ReadGate<Result<u64, NoQuorum>>,
+    alive: watch::Receiver<Option<Incarnation>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A name that a connection asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRegistration {
+    /// The component's domain, or its prefix under every served host if `is_subdomain`.
+    pub domain: Domain,
+    /// The connection that asks.
+    pub connection: ConnectionId,
+    /// Registered with `is_subdomain="true"` (contract R4).
+    pub is_subdomain: bool,
+    /// Left out of disco#items for users (contract H2).
+    pub hidden: bool,
+}
+
+/// No majority of the cluster can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no cluster quorum")]
+pub struct NoQuorum;
+
+/// What a node serves to its peers on `cluster.listen`.
+#[derive(Clone)]
+pub struct PeerServices {
+    raft: RaftService,
+    membership: PeerService,
+}
+
+// === impl PeerServices ===
+
+impl PeerServices {
+    /// Adds the services to a server.
+    pub fn add_to(self, routes: &mut RoutesBuilder) {
+        // Peers are trusted with sizes: an entry holds as much as its proposer put in.
+        let raft = RaftServer::new(self.raft)
+            .max_decoding_message_size(usize::MAX)
+            .max_encoding_message_size(usize::MAX);
+        let membership =
+            MembershipServer::new(self.membership).max_decoding_message_size(usize::MAX);
+        routes.add_service(raft).add_service(membership);
+    }
+}
+
+// === opening and closing ===
+
+impl Registry {
+    /// Opens the data directory, or makes it, and starts Raft from what is there. The node takes
+    /// part in nothing until [`Self::join`]; its peers reach it through the services returned.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be used; nothing in it is changed then.
+    pub async fn open(config: Config) -> Result<(Self, PeerServices), OpenError> {
+        let (core, stop) = open_core(config).await?;
+        let tasks = TaskTracker::new();
+        let liveness = Liveness::new(core.clone());
+        let life = watch::Sender::new(Life::default());
+        let (alive_tx, alive) = watch::channel(None);
+        let (stale_tx, stale) = mpsc::channel(1);
+        let connected = Connected::default();
+        let (proposer, proposing) = Proposer::new(
+            core.clone(),
+            life.subscribe(),
+            stale_tx.clone(),
+            stop.clone(),
+        );
+        let lifecycle = Lifecycle::new(
+            core.clone(),
+            proposer.clone(),
+            life.clone(),
+            connected.clone(),
+        );
+        let (confirm, confirming) = confirm_gate(&core, &stop);
+        let (leadership, proving) = leadership_gate(&core, &stop);
+        tasks.spawn(proposing);
+        tasks.spawn(confirming);
+        tasks.spawn(proving);
+        tasks.spawn(core.quorum.clone().follow(
+            core.raft.clone(),
+            core.config.timings,
+            stop.clone(),
+        ));
+        let keep_lease = liveness
+            .clone()
+            .keep_lease(life.subscribe(), alive_tx, stale_tx);
+        let expire_leases = liveness.clone().expire_leases();
+        let renew = lifecycle.clone().renew(stale);
+        tasks.spawn(stop.clone().run_until_cancelled_owned(keep_lease));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(expire_leases));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(renew));
+
+        let services = PeerServices {
+            raft: RaftService::new(core.raft.clone(), Arc::clone(&core.identity)),
+            membership: PeerService {
+                core: core.clone(),
+                liveness: liveness.clone(),
+                admission: Admission::new(core.clone(), liveness.clone()),
+                leadership,
+            },
+        };
+        let registry = Self {
+            core,
+            lifecycle,
+            liveness,
+            proposer,
+            connected,
+            confirm,
+            alive,
+            tasks,
+            stop,
+        };
+        Ok((registry, services))
+    }
+
+    /// Becomes a member of the cluster, forming it with the other founders if there is none yet,
+    /// and begins a life in it. Takes as long as that takes; says now and then in the log what it
+    /// waits for. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When it will never succeed as things are configured.
+    pub async fn join(&self) -> Result<Incarnation, JoinError> {
+        self.core.raft.runtime_config().elect(true);
+        formation::become_member(&self.core).await?;
+        self.stand_if_alone().await;
+        let incarnation = self.lifecycle.begin().await?;
+        tracing::info!(%incarnation, "Joined the cluster");
+        Ok(incarnation)
+    }
+
+    /// The only voter need not wait for anybody before it leads.
+    async fn stand_if_alone(&self) {
+        let alone = {
+            let metrics = self.core.raft.metrics();
+            let metrics = metrics.borrow();
+            metrics.current_leader.is_none()
+                && metrics.membership_config.voter_ids().eq([self.core.id().0])
+        };
+        if alone && let Err(error) = self.core.raft.trigger().elect().await {
+            tracing::debug!(%error, "Cannot stand for election");
+        }
+    }
+
+    /// Leaves the cluster's duties: the node's registrations go at once, then [`Self::shutdown`].
+    /// Bounded in time.
+    pub async fn leave(&self) {
+        self.lifecycle.end().await;
+        self.shutdown().await;
+    }
+
+    /// Stops, without a word to the cluster, and closes the files.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Err(error) = self.core.raft.shutdown().await {
+            tracing::debug!(%error, "Raft ended badly");
+        }
+        self.core.store.close().await;
+    }
+
+    /// Resolves when Raft or its storage has failed for good (a full disk, for one), with the
+    /// reason: the node must exit. Pending for ever after an orderly end.
+    pub async fn failed(&self) -> String {
+        let mut metrics = self.core.raft.metrics();
+        loop {
+            let state = metrics.borrow_and_update().running_state.clone();
+            match state {
+                Ok(()) => {}
+                Err(Fatal::Stopped) => std::future::pending().await,
+                Err(fatal) => return fatal.to_string(),
+            }
+            if metrics.changed().await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+async fn open_core(config: Config) -> Result<(Core, CancellationToken), OpenError> {
+    let path = config.data_dir.clone();
+    let io_error = |error| OpenError::Io {
+        path: path.clone(),
+        error,
+    };
+    // The registry does nothing else yet, so there is nobody whom blocking would hold up.
+    let dir = DataDir::open(&path, &config.cluster, &config.node)?;
+    let saved = dir.log.cluster();
+    let saved = saved.map_err(|error| corrupted(&path, error.to_string()))?;
+    let cluster = Arc::new(AtomicU64::new(saved.unwrap_or(0)));
+    let purged = dir.log.purged();
+    let replica = Arc::new(Replica::new());
+    let machine = StateMachine::open(Arc::clone(&replica), dir.snapshot, Arc::clone(&cluster))
+        .map_err(|error| snapshot_error(&path, error))?;
+    if purged > replica.read(|state| state.applied) {
+        let detail = "it is older than the log, or missing";
+        return Err(corrupted(&path.join("snapshot"), detail));
+    }
+    let store = LogStore::start(dir.log, dir.lock).map_err(io_error)?;
+    let identity = Arc::new(Identity::new(dir.node, cluster, store.clone()));
+    let channels = Arc::new(Channels::default());
+    let network = Network::new(
+        Arc::clone(&channels),
+        Arc::clone(&identity),
+        Arc::clone(&replica),
+    );
+    let raft_config = raft_config(&config).map_err(|detail| OpenError::Start {
+        path: path.clone(),
+        detail,
+    })?;
+    let raft = Raft::new(dir.node.0, raft_config, network, store.clone(), machine).await;
+    let raft = raft.map_err(|error| OpenError::Start {
+        path: path.clone(),
+        detail: error.to_string(),
+    })?;
+    let core = Core {
+        config: Arc::new(config),
+        identity,
+        replica,
+        raft,
+        channels,
+        store,
+        quorum: Quorum::default(),
+    };
+    Ok((core, CancellationToken::new()))
+}
+
+fn raft_config(config: &Config) -> Result<Arc<openraft::Config>, String> {
+    let millis =
+        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let timings = config.timings;
+    let raft = openraft::Config {
+        cluster_name: config.cluster.clone(),
+        heartbeat_interval: millis(timings.heartbeat),
+        election_timeout_min: millis(timings.election_min),
+        election_timeout_max: millis(timings.election_max),
+        install_snapshot_timeout: millis(timings.snapshot),
+        snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(5000),
+        // Until `join`.
+        enable_elect: false,
+        ..openraft::Config::default()
+    };
+    raft.validate()
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
+}
+
+fn confirm_gate(
+    core: &Core,
+    stop: &CancellationToken,
+) -> (
+    ReadGate<Result<u64, NoQuorum>>,
+    impl Future<Output = ()> + Send + use<>,
+) {
+    let core = core.clone();
+    let ask = move || {
+        let core = core.clone();
+        async move {
+            let deadline = Instant::now() + core.config.timings.confirm;
+            core.read_index(deadline)
+                .await
+                .map_err(|_: SubmitError| NoQuorum)
+        }
+    };
+    ReadGate::new(ask, stop.clone())
+}
+
+fn leadership_gate(
+    core: &Core,
+    stop: &CancellationToken,
+) -> (
+    ReadGate<Result<u64, Status>>,
+    impl Future<Output = ()> + Send + use<>,
+) {
+    let core = core.clone();
+    let ask = move || {
+        let core = core.clone();
+        async move { core.read_index_here(core.config.timings.confirm).await }
+    };
+    ReadGate::new(ask, stop.clone())
+}
+
+// === registrations ===
+
+impl Registry {
+    /// Registers a name for a connection. When this returns `Ok` the registration is committed in
+    /// the cluster and in this node's table. If the future is dropped before it is ready, call
+    /// [`Self::unregister`].
+    ///
+    /// A registration of the same name by an older connection of this node is replaced. Whether a
+    /// newcomer may do so is the caller's decision (contract S8).
+    ///
+    /// # Errors
+    ///
+    /// When the cluster cannot commit it in time (a few seconds), or at once if it is known not
+    /// to. Should it be committed after all, it is undone.
+    pub async fn register(&self, new: NewRegistration) -> Result<(), ProposeError> {
+        let NewRegistration {
+            domain,
+            connection,
+            is_subdomain,
+            hidden,
+        } = new;
+        let name = Name {
+            domain,
+            is_subdomain,
+        };
+        let deadline = Instant::now() + self.core.config.timings.propose;
+        self.connected.insert(name.clone(), connection, hidden);
+        let proposed = self
+            .proposer
+            .register(name.clone(), connection, hidden, deadline);
+        let outcome = proposed.await;
+        if outcome.is_err() {
+            self.connected.remove(&name, connection);
+        }
+        outcome
+    }
+
+    /// Gives a name up, if `connection` still holds it (contract R5). Returns at once; repeated
+    /// until the table says so.
+    pub fn unregister(&self, domain: &Domain, connection: ConnectionId, is_subdomain: bool) {
+        let name = Name {
+            domain: domain.clone(),
+            is_subdomain,
+        };
+        self.connected.remove(&name, connection);
+        self.proposer.unregister(name, connection);
+    }
+
+    /// Waits until this node's table has everything that was committed before this call, and
+    /// returns the log index that it reflects then (contract R7). Many callers cost one question
+    /// to the leader.
+    ///
+    /// # Errors
+    ///
+    /// When no majority answers in time (two seconds by default).
+    pub async fn confirm(&self) -> Result<u64, NoQuorum> {
+        self.confirm.ask().await.unwrap_or(Err(NoQuorum))
+    }
+
+    /// The read side of the table, for routing.
+    #[must_use]
+    pub fn routes(&self) -> &Arc<Routes> {
+        self.core.replica.routes()
+    }
+}
+
+// === who and where ===
+
+impl Registry {
+    /// This node's identity.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        self.core.id()
+    }
+
+    /// The cluster that this node belongs to, once it belongs to one.
+    #[must_use]
+    pub fn cluster_id(&self) -> Option<ClusterId> {
+        self.core.cluster()
+    }
+
+    /// This node's present life: none while it is not joined, has not registered its components
+    /// anew after the cluster had given it up, or cannot renew its lease.
+    #[must_use]
+    pub fn incarnation(&self) -> watch::Receiver<Option<Incarnation>> {
+        self.alive.clone()
+    }
+
+    /// The cluster as this node sees it. Asks the leader what it knows, for a second at most.
+    pub async fn status(&self) -> ClusterStatus {
+        status::describe(&self.core, &self.liveness).await
+    }
+
+    /// The gRPC services for operators and programs, for `api.listen`.
+    #[must_use]
+    pub fn api_services(&self) -> ApiServices {
+        ApiServices::new(self.clone())
+    }
+
+    pub(crate) fn replica(&self) -> &Replica {
+        &self.core.replica
+    }
+}

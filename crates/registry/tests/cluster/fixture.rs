@@ -1,0 +1,200 @@
+//! Registries in one process, over real loopback sockets and real files.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use switchyard_registry::{
+    Config, ConnectionId, Domain, Founder, Incarnation, JoinError, NewRegistration, NodeId,
+    Registry, Route, Timings,
+};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic::transport::Server;
+
+/// Longest wait for anything in a test.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The nodes of a cluster to be: their names, addresses and data directories.
+pub(crate) struct Plan {
+    pub(crate) founders: Vec<Founder>,
+    pub(crate) timings: Timings,
+    dir: TempDir,
+}
+
+/// A running node.
+pub(crate) struct Node {
+    pub(crate) registry: Registry,
+    pub(crate) incarnation: Incarnation,
+    server: PeerServer,
+}
+
+/// What a node serves to its peers.
+pub(crate) struct PeerServer {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Plan {
+    /// Founders `n1`, `n2`, … on free ports.
+    pub(crate) async fn new(count: usize) -> Self {
+        let mut listeners = Vec::new();
+        for _ in 0..count {
+            listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        }
+        let founders = listeners.iter().zip(1..).map(|(listener, number)| Founder {
+            name: format!("n{number}"),
+            address: listener.local_addr().unwrap().to_string(),
+        });
+        Self {
+            founders: founders.collect(),
+            timings: Timings {
+                lease: Duration::from_millis(1500),
+                heartbeat: Duration::from_millis(100),
+                election_min: Duration::from_millis(400),
+                election_max: Duration::from_millis(800),
+                ..Timings::default()
+            },
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn config(&self, index: usize) -> Config {
+        Config {
+            cluster: "test".to_owned(),
+            node: self.founders[index].name.clone(),
+            advertise: self.founders[index].address.clone(),
+            members: self.founders.clone(),
+            data_dir: self.data_dir(index),
+            timings: self.timings,
+        }
+    }
+
+    pub(crate) fn data_dir(&self, index: usize) -> PathBuf {
+        self.dir.path().join(&self.founders[index].name)
+    }
+
+    pub(crate) async fn start(&self, index: usize) -> Node {
+        start(self.config(index)).await.unwrap()
+    }
+
+    pub(crate) async fn start_all(&self) -> Vec<Node> {
+        let all = (0..self.founders.len()).map(|index| self.start(index));
+        futures::future::join_all(all).await
+    }
+}
+
+pub(crate) async fn start(config: Config) -> Result<Node, JoinError> {
+    let address: SocketAddr = config.advertise.parse().unwrap();
+    let (registry, services) = Registry::open(config).await.unwrap();
+    let mut routes = RoutesBuilder::default();
+    services.add_to(&mut routes);
+    let server = serve(address, routes.routes()).await;
+    let joined = timeout(PATIENCE, registry.join())
+        .await
+        .expect("join in time");
+    match joined {
+        Ok(incarnation) => Ok(Node {
+            registry,
+            incarnation,
+            server,
+        }),
+        Err(error) => {
+            registry.shutdown().await;
+            server.stop().await;
+            Err(error)
+        }
+    }
+}
+
+pub(crate) async fn serve(address: SocketAddr, routes: Routes) -> PeerServer {
+    let listener = TcpListener::bind(address).await.unwrap();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let server = Server::builder().tcp_nodelay(true).add_routes(routes);
+    let task = tokio::spawn(async move {
+        let incoming = TcpListenerStream::new(listener);
+        server
+            .serve_with_incoming_shutdown(incoming, stopped)
+            .await
+            .unwrap();
+    });
+    PeerServer { task, stop }
+}
+
+impl PeerServer {
+    /// Stops to listen and closes the connections.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        timeout(PATIENCE, self.task).await.unwrap().unwrap();
+    }
+}
+
+impl Node {
+    /// Ends without a word, as if the process had been killed.
+    pub(crate) async fn kill(self) {
+        self.registry.shutdown().await;
+        self.server.stop().await;
+    }
+
+    /// Cuts the node off from those who call it, and lets it run.
+    pub(crate) async fn stop_serving(self) -> Registry {
+        self.server.stop().await;
+        self.registry
+    }
+
+    pub(crate) async fn leave(self) {
+        self.registry.leave().await;
+        self.server.stop().await;
+    }
+
+    pub(crate) async fn register(&self, domain: &str, connection: u64) {
+        let new = registration(domain, connection);
+        self.registry.register(new).await.unwrap();
+    }
+
+    pub(crate) fn holders(&self, domain: &str) -> Vec<NodeId> {
+        let routes = self.registry.routes().lookup(domain);
+        let routes = routes.as_deref().unwrap_or_default();
+        routes.iter().map(|route: &Route| route.node).collect()
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.registry.node_id()
+    }
+
+    pub(crate) async fn is_leader(&self) -> bool {
+        let status = self.registry.status().await;
+        status.leader == Some(status.answered_by)
+    }
+}
+
+pub(crate) fn registration(domain: &str, connection: u64) -> NewRegistration {
+    NewRegistration {
+        domain: Domain::prepare(domain).unwrap(),
+        connection: ConnectionId(connection),
+        is_subdomain: false,
+        hidden: false,
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn eventually<F: Future<Output = bool>>(
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) {
+    let wait = async {
+        while !condition().await {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, wait)
+        .await
+        .unwrap_or_else(|_| panic!("never happened: {what}"));
+}
