@@ -8,6 +8,7 @@
 
 use std::process::ExitCode;
 
+mod api_client;
 mod cli;
 mod config;
 mod http;

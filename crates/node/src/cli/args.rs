@@ -2,8 +2,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use switchyard_registry::Domain;
 
-use crate::config::DEFAULT_HTTP_LISTEN;
+use crate::api_client::parse_address;
+use crate::config::{DEFAULT_API_LISTEN, DEFAULT_HTTP_LISTEN, HostPort};
 
 /// A cluster of routers for XMPP components (XEP-0114).
 #[derive(Debug, Parser)]
@@ -19,6 +21,11 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Check a configuration file and show what it means
     CheckConfig(CheckConfigArgs),
+    /// Look at the cluster
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// List the components of the cluster
+    Components(ComponentsArgs),
     /// Ask a node whether it is ready; exits 0 if it is, 1 if not
     Health(HealthArgs),
     /// Run a node
@@ -31,6 +38,47 @@ pub(crate) struct CheckConfigArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+/// One command of `cluster`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Show the nodes of the cluster
+    Status(ApiArgs),
+}
+
+/// Arguments of commands that ask a node.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ApiArgs {
+    /// The API of any node of the cluster
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "SWITCHYARD_API",
+        default_value_t = HostPort::from(DEFAULT_API_LISTEN),
+        value_parser = parse_address,
+    )]
+    pub(crate) api: HostPort,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `components`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ComponentsArgs {
+    /// Only this domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) domain: Option<Domain>,
+    /// Only those that are connected to this node
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    /// Let the node ask the leader first whether its table is current
+    #[arg(long)]
+    pub(crate) linearizable: bool,
+    /// Whom to ask, and how to print
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
 }
 
 /// Arguments of `health`.

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::args::CheckConfigArgs;
 use super::exit::Failure;
+use super::output::print;
 use crate::config::{self, ComponentListener, Config, conflict_behaviour_name};
 
 /// Checks a configuration file and shows what would be served.
@@ -13,8 +14,7 @@ pub(crate) fn run(args: &CheckConfigArgs) -> Result<(), Failure> {
     }
     let file = &args.config;
     let config = &loaded.config;
-    print!("{}", Summary { file, config });
-    Ok(())
+    Ok(print(&Summary { file, config }.to_string())?)
 }
 
 /// What a configuration means, in words; no secrets.

@@ -2,9 +2,13 @@
 
 mod args;
 mod check_config;
+mod cluster;
+mod components;
 mod exit;
 mod health;
+mod output;
 mod serve;
+mod table;
 
 use std::process::ExitCode;
 
@@ -19,6 +23,8 @@ use exit::Failure;
 pub(crate) fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::CheckConfig(args) => check_config::run(&args),
+        Command::Cluster(command) => cluster::run(&command),
+        Command::Components(args) => components::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Serve(args) => serve::run(&args),
     };

@@ -26,11 +26,11 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use api::Api;
+pub(crate) use api::{Api, DEFAULT_API_LISTEN};
 pub(crate) use cluster::Cluster;
 pub(crate) use disco::Disco;
 pub(crate) use general::General;
-pub(crate) use host_port::HostPort;
+pub(crate) use host_port::{HostPort, HostPortError};
 pub(crate) use http::{DEFAULT_HTTP_LISTEN, Http};
 pub(crate) use listener::{ComponentListener, conflict_behaviour_name};
 pub(crate) use load::{LoadError, load};

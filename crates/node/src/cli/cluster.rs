@@ -1,0 +1,173 @@
+use serde::Serialize;
+use switchyard_registry::pb::cluster::node::Role;
+use switchyard_registry::pb::cluster::{Node, StatusResponse};
+
+use super::args::{ApiArgs, ClusterCommand};
+use super::exit::Failure;
+use super::output::{print, print_json};
+use super::table::Table;
+use crate::api_client::ApiClient;
+
+/// Looks at or changes the cluster.
+pub(crate) fn run(command: &ClusterCommand) -> Result<(), Failure> {
+    let ClusterCommand::Status(args) = command;
+    status(args)
+}
+
+fn status(args: &ApiArgs) -> Result<(), Failure> {
+    let status = super::block_on(async {
+        let client = ApiClient::connect(args.api.clone()).await?;
+        client.status().await
+    })?;
+    let printed = match args.json {
+        true => print_json(&StatusJson::from(&status)),
+        false => print(&describe(&status)),
+    };
+    Ok(printed?)
+}
+
+/// What `--json` prints. Fields may be added, never renamed.
+#[derive(Debug, Serialize)]
+struct StatusJson<'a> {
+    cluster: &'a str,
+    /// `null`: none known.
+    leader: Option<&'a str>,
+    revision: u64,
+    nodes: Vec<NodeJson<'a>>,
+    answered_by: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeJson<'a> {
+    node: &'a str,
+    id: u64,
+    address: &'a str,
+    role: &'static str,
+    /// 0: has not joined.
+    incarnation: u64,
+    /// 0: unknown.
+    applied: u64,
+    alive: bool,
+}
+
+impl<'a> From<&'a StatusResponse> for StatusJson<'a> {
+    fn from(status: &'a StatusResponse) -> Self {
+        let node = |node: &'a Node| NodeJson {
+            node: &node.node,
+            id: node.id,
+            address: &node.address,
+            role: role(node),
+            incarnation: node.incarnation,
+            applied: node.applied,
+            alive: node.alive,
+        };
+        Self {
+            cluster: &status.cluster,
+            leader: Some(status.leader.as_str()).filter(|leader| !leader.is_empty()),
+            revision: status.revision,
+            nodes: status.nodes.iter().map(node).collect(),
+            answered_by: &status.answered_by,
+        }
+    }
+}
+
+fn describe(status: &StatusResponse) -> String {
+    let leader = match status.leader.as_str() {
+        "" => "no leader known",
+        leader => &format!("leader {leader}"),
+    };
+    let mut table = Table::new([
+        "NODE",
+        "ROLE",
+        "ALIVE",
+        "INCARNATION",
+        "APPLIED",
+        "ADDRESS",
+        "ID",
+    ]);
+    for node in &status.nodes {
+        table.push([
+            node.node.clone(),
+            role(node).to_owned(),
+            if node.alive { "yes" } else { "no" }.to_owned(),
+            or_dash(node.incarnation),
+            or_dash(node.applied),
+            node.address.clone(),
+            node.id.to_string(),
+        ]);
+    }
+    let StatusResponse {
+        cluster,
+        revision,
+        answered_by,
+        ..
+    } = status;
+    format!("cluster {cluster}, {leader}, revision {revision} on {answered_by}\n{table}")
+}
+
+fn role(node: &Node) -> &'static str {
+    match node.role() {
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Learner => "learner",
+        Role::Unspecified => "unknown",
+    }
+}
+
+fn or_dash(number: u64) -> String {
+    match number {
+        0 => "-".to_owned(),
+        number => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> StatusResponse {
+        let node = |name: &str, role: Role, alive| Node {
+            node: name.to_owned(),
+            id: 5,
+            address: "127.0.0.1:7371".to_owned(),
+            role: role.into(),
+            incarnation: if alive { 3 } else { 0 },
+            applied: 9,
+            alive,
+        };
+        StatusResponse {
+            cluster: "demo".to_owned(),
+            leader: "node1".to_owned(),
+            revision: 9,
+            nodes: vec![
+                node("node1", Role::Leader, true),
+                node("node2", Role::Follower, false),
+            ],
+            answered_by: "node1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn json_has_the_promised_fields() {
+        let mut status = status();
+        status.nodes.truncate(1);
+        let json = serde_json::to_string(&StatusJson::from(&status)).unwrap();
+        let expected = "{\"cluster\":\"demo\",\"leader\":\"node1\",\"revision\":9,\"nodes\":[{\
+                        \"node\":\"node1\",\"id\":5,\"address\":\"127.0.0.1:7371\",\
+                        \"role\":\"leader\",\"incarnation\":3,\"applied\":9,\"alive\":true}],\
+                        \"answered_by\":\"node1\"}";
+        assert_eq!(json, expected);
+        status.leader.clear();
+        let json = serde_json::to_string(&StatusJson::from(&status)).unwrap();
+        assert!(json.contains("\"leader\":null"), "{json}");
+    }
+
+    #[test]
+    fn people_see_a_table() {
+        let expected = "cluster demo, leader node1, revision 9 on node1\n\
+            NODE   ROLE      ALIVE  INCARNATION  APPLIED  ADDRESS         ID\n\
+            node1  leader    yes    3            9        127.0.0.1:7371  5\n\
+            node2  follower  no     -            9        127.0.0.1:7371  5\n";
+        assert_eq!(describe(&status()), expected);
+    }
+}

@@ -1,0 +1,141 @@
+use serde::Serialize;
+use switchyard_registry::Domain;
+use switchyard_registry::pb::registry::{Component, ListRequest};
+
+use super::args::ComponentsArgs;
+use super::exit::Failure;
+use super::output::{print, print_json};
+use super::table::Table;
+use crate::api_client::{ApiClient, Listing};
+
+/// Lists the registered components of the cluster.
+pub(crate) fn run(args: &ComponentsArgs) -> Result<(), Failure> {
+    let listing = super::block_on(async {
+        let client = ApiClient::connect(args.api.api.clone()).await?;
+        client.list(request(args)).await
+    })?;
+    let printed = match args.api.json {
+        true => print_json(&ComponentsJson::from(&listing)),
+        false => print(&describe(&listing)),
+    };
+    Ok(printed?)
+}
+
+fn request(args: &ComponentsArgs) -> ListRequest {
+    ListRequest {
+        domain: args.domain.as_ref().map(Domain::to_string),
+        node: args.node.clone(),
+        linearizable: args.linearizable,
+        ..ListRequest::default()
+    }
+}
+
+/// What `--json` prints. Fields may be added, never renamed.
+#[derive(Debug, Serialize)]
+struct ComponentsJson<'a> {
+    revision: u64,
+    components: Vec<ComponentJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ComponentJson<'a> {
+    domain: &'a str,
+    node: &'a str,
+    incarnation: u64,
+    is_subdomain: bool,
+    hidden: bool,
+    connection: u64,
+    node_id: u64,
+}
+
+impl<'a> From<&'a Listing> for ComponentsJson<'a> {
+    fn from(listing: &'a Listing) -> Self {
+        let component = |component: &'a Component| ComponentJson {
+            domain: &component.domain,
+            node: &component.node,
+            incarnation: component.incarnation,
+            is_subdomain: component.is_subdomain,
+            hidden: component.hidden,
+            connection: component.connection,
+            node_id: component.node_id,
+        };
+        Self {
+            revision: listing.revision,
+            components: listing.components.iter().map(component).collect(),
+        }
+    }
+}
+
+/// What people see.
+pub(crate) fn describe(listing: &Listing) -> String {
+    let count = match listing.components.len() {
+        0 => {
+            return format!(
+                "no components are connected (revision {})\n",
+                listing.revision
+            );
+        }
+        1 => "1 component".to_owned(),
+        count => format!("{count} components"),
+    };
+    let mut table = Table::new(["DOMAIN", "NODE", "INCARNATION", "KIND"]);
+    for component in &listing.components {
+        let kind = match (component.is_subdomain, component.hidden) {
+            (false, false) => "",
+            (false, true) => "hidden",
+            (true, false) => "subdomain",
+            (true, true) => "subdomain, hidden",
+        };
+        table.push([
+            component.domain.clone(),
+            component.node.clone(),
+            component.incarnation.to_string(),
+            kind.to_owned(),
+        ]);
+    }
+    format!("{table}{count} (revision {})\n", listing.revision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing() -> Listing {
+        let component = Component {
+            domain: "a.example".to_owned(),
+            node: "node1".to_owned(),
+            incarnation: 7,
+            is_subdomain: true,
+            hidden: false,
+            connection: 3,
+            node_id: 11,
+        };
+        Listing {
+            revision: 42,
+            components: vec![component],
+        }
+    }
+
+    #[test]
+    fn json_has_the_promised_fields() {
+        let json = serde_json::to_string(&ComponentsJson::from(&listing())).unwrap();
+        let expected = "{\"revision\":42,\"components\":[{\"domain\":\"a.example\",\
+                        \"node\":\"node1\",\"incarnation\":7,\"is_subdomain\":true,\
+                        \"hidden\":false,\"connection\":3,\"node_id\":11}]}";
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn people_see_a_table_or_that_there_is_nothing() {
+        let expected = "DOMAIN     NODE   INCARNATION  KIND\n\
+                        a.example  node1  7            subdomain\n\
+                        1 component (revision 42)\n";
+        assert_eq!(describe(&listing()), expected);
+        let empty = Listing {
+            revision: 9,
+            components: Vec::new(),
+        };
+        let expected = "no components are connected (revision 9)\n";
+        assert_eq!(describe(&empty), expected);
+    }
+}
