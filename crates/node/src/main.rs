@@ -11,6 +11,7 @@ use std::process::ExitCode;
 mod api_client;
 mod cli;
 mod config;
+mod demo;
 mod http;
 mod http_client;
 mod logging;

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Cluster(ClusterCommand),
     /// List the components of the cluster
     Components(ComponentsArgs),
+    /// Run three nodes on this machine and two components that exchange messages
+    Demo(DemoArgs),
     /// Ask a node whether it is ready; exits 0 if it is, 1 if not
     Health(HealthArgs),
     /// Run a node
@@ -79,6 +81,14 @@ pub(crate) struct ComponentsArgs {
     /// Whom to ask, and how to print
     #[command(flatten)]
     pub(crate) api: ApiArgs,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// End after so many seconds; exit with 0 only if every message arrived once and in order
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) seconds: Option<u64>,
 }
 
 /// Arguments of `health`.

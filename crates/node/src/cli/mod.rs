@@ -4,6 +4,7 @@ mod args;
 mod check_config;
 mod cluster;
 mod components;
+mod demo;
 mod exit;
 mod health;
 mod output;
@@ -19,12 +20,17 @@ use tokio::runtime::Builder;
 use args::{Args, Command};
 use exit::Failure;
 
+pub(crate) use components::describe as describe_components;
+pub(crate) use output::print;
+pub(crate) use table::Table;
+
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::CheckConfig(args) => check_config::run(&args),
         Command::Cluster(command) => cluster::run(&command),
         Command::Components(args) => components::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Serve(args) => serve::run(&args),
     };

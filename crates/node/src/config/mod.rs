@@ -33,7 +33,7 @@ pub(crate) use general::General;
 pub(crate) use host_port::{HostPort, HostPortError};
 pub(crate) use http::{DEFAULT_HTTP_LISTEN, Http};
 pub(crate) use listener::{ComponentListener, conflict_behaviour_name};
-pub(crate) use load::{LoadError, load};
+pub(crate) use load::{LoadError, load, parse};
 pub(crate) use log_level::LogLevel;
 pub(crate) use node::Node;
 pub(crate) use problem::ConfigError;
