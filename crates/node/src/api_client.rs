@@ -4,10 +4,10 @@ use std::error::Error;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use switchyard_registry::pb::cluster::cluster_client::ClusterClient;
-use switchyard_registry::pb::cluster::{StatusRequest, StatusResponse};
-use switchyard_registry::pb::registry::registry_client::RegistryClient;
-use switchyard_registry::pb::registry::{Component, ListRequest};
+use switchyard_registry::cluster_api::cluster_client::ClusterClient;
+use switchyard_registry::cluster_api::{StatusRequest, StatusResponse};
+use switchyard_registry::registry_api::registry_client::RegistryClient;
+use switchyard_registry::registry_api::{Component, ListRequest};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 

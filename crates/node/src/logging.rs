@@ -3,10 +3,13 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::util::TryInitError;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::LogLevel;
+
+/// Crates of this program. What libraries say is of use to its developers alone, below a warning.
+const OWN: [&str; 3] = ["switchyard", "switchyard_listener", "switchyard_registry"];
 
 /// Logs from here on what `level` and above say. `RUST_LOG`, where it is set, has the last word.
 ///
@@ -14,13 +17,45 @@ use crate::config::LogLevel;
 ///
 /// When the process logs already.
 pub(crate) fn init(level: LogLevel) -> Result<(), TryInitError> {
-    let filter = EnvFilter::builder()
-        .with_default_directive(level.filter().into())
-        .from_env_lossy();
+    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(directives) if !directives.is_empty() => EnvFilter::new(directives),
+        _ => EnvFilter::new(directives(level.filter())),
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .finish()
         .try_init()
+}
+
+/// `level` for this program, at most warnings from libraries unless everything is asked for.
+fn directives(level: LevelFilter) -> String {
+    let libraries = match level {
+        LevelFilter::TRACE => level,
+        level => level.min(LevelFilter::WARN),
+    };
+    let own = OWN.map(|name| format!(",{name}={level}"));
+    format!("{libraries}{}", own.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_say_no_more_than_warnings() {
+        let own = |level| {
+            format!(",switchyard={level},switchyard_listener={level},switchyard_registry={level}")
+        };
+        for (level, libraries) in [
+            (LevelFilter::OFF, "off"),
+            (LevelFilter::ERROR, "error"),
+            (LevelFilter::INFO, "warn"),
+            (LevelFilter::DEBUG, "warn"),
+            (LevelFilter::TRACE, "trace"),
+        ] {
+            assert_eq!(directives(level), format!("{libraries}{}", own(level)));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 use serde::Serialize;
-use switchyard_registry::pb::cluster::node::Role;
-use switchyard_registry::pb::cluster::{Node, StatusResponse};
+use switchyard_registry::cluster_api::node::Role;
+use switchyard_registry::cluster_api::{Node, StatusResponse};
 
 use super::args::{ApiArgs, ClusterCommand};
 use super::exit::Failure;

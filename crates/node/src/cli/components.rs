@@ -1,6 +1,6 @@
 use serde::Serialize;
 use switchyard_registry::Domain;
-use switchyard_registry::pb::registry::{Component, ListRequest};
+use switchyard_registry::registry_api::{Component, ListRequest};
 
 use super::args::ComponentsArgs;
 use super::exit::Failure;

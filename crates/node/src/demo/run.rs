@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use switchyard_registry::pb::registry::ListRequest;
+use switchyard_registry::registry_api::ListRequest;
 use tokio::time::{Instant, interval_at, timeout};
 
 use super::exchange::Exchange;
