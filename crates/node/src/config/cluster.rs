@@ -28,27 +28,24 @@ impl Cluster {
         let name = section.required("name", name);
         let listen = section.required("listen", socket_address);
         let advertise = section.optional("advertise", host_port);
+        section.require("members");
         let members = section.list("members", member);
         let insecure = section.optional("insecure", boolean).unwrap_or(false);
         for key in LATER {
             section.refuse_unless(key, |_| false);
         }
-        if members.is_none() && section.value("members").is_none() {
-            let message = "missing: name the founders, this node among them, \
-                           the same list on every node";
-            section.error_at_key("members", message);
-        }
         let advertise = advertise.or_else(|| listen.map(HostPort::from));
         if let (Some(listen), Some(advertise)) = (listen, &advertise) {
             check_addresses(&section, listen, advertise, insecure);
         }
-        let members = check_members(&section, members?, node_name, advertise.as_ref());
+        let members =
+            members.map(|members| check_members(&section, members, node_name, advertise.as_ref()));
         section.finish();
         Some(Self {
             name: name?,
             listen: listen?,
             advertise: advertise?,
-            members,
+            members: members?,
         })
     }
 }

@@ -59,9 +59,7 @@ fn server_infos(section: &mut Section<'_>) -> Vec<ServerInfo> {
 fn server_info(mut section: Section<'_>) -> Option<ServerInfo> {
     let name = section.required("name", text);
     let modules = section.optional("modules", modules);
-    if section.value("urls").is_none() {
-        section.error_at_key("urls", "missing: a list of addresses");
-    }
+    section.require("urls");
     let urls = section.list("urls", text).unwrap_or_default();
     section.finish();
     if modules.is_some_and(|modules| !modules.contains(&"mod_disco")) {

@@ -33,7 +33,9 @@ impl<'a> Section<'a> {
 
     /// The value of `key`, which is known from here on.
     pub(crate) fn value(&mut self, key: &'static str) -> Option<Value<'a>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.table.get(key).map(Value)
     }
 
@@ -53,12 +55,16 @@ impl<'a> Section<'a> {
         key: &'static str,
         parse: impl FnOnce(Value<'a>) -> Parsed<T>,
     ) -> Option<T> {
-        if !self.table.contains_key(key) {
-            let path = self.path_of(key);
-            self.problems
-                .error(self.at, format!("missing key \"{path}\""));
-        }
+        self.require(key);
         self.optional(key, parse)
+    }
+
+    /// Notes an error if there is no `key`.
+    pub(crate) fn require(&self, key: &'static str) {
+        if !self.table.contains_key(key) {
+            let message = format!("missing key \"{}\"", self.path_of(key));
+            self.problems.error(self.at, message);
+        }
     }
 
     /// The elements of the array `key` that are right, with their places; `None` without the key.

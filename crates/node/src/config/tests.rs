@@ -222,6 +222,22 @@ fn contract_l1_mistakes_are_named_with_their_place() {
             "port = 8888\nip_version = 6",
             "20: \"listen.component.ip_version\": contradicts ip_address",
         ),
+        (
+            "members =",
+            "member =",
+            "9: missing key \"cluster.members\"\n\
+             node1.toml:13: unknown key \"cluster.member\": did you mean \"members\"?",
+        ),
+        (
+            ", urls = [\"x:y\"]",
+            "",
+            "37: missing key \"modules.mod_disco.server_info.urls\"",
+        ),
+        (
+            "[[listen.component]]\nport = 8889",
+            "[listen.component]\nport = 8889",
+            "26: duplicate key",
+        ),
         // syntax
         ("[api]", "[api", "14: unclosed table, expected `]`"),
         ("[http]", "[node]", "16: duplicate key"),
@@ -295,6 +311,14 @@ fn all_mistakes_are_said_at_once_in_the_order_of_lines() {
         "node1.toml:19",
     ];
     assert_eq!(starts, expected, "{errors}");
+}
+
+#[test]
+fn single_brackets_around_a_listener_are_explained() {
+    let text = "[node]\nname = \"n\"\n[listen.component]\nport = 1\npassword = \"x\"";
+    let expected = "node1.toml:3: \"listen.component\": expected an array of tables: write \
+                    [[listen.component]] with double brackets, found a table";
+    assert_eq!(errors(text), expected);
 }
 
 #[test]
