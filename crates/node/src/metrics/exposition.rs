@@ -1,6 +1,3 @@
-//! What a node counts, for Prometheus: each value is read when it is asked for, from whoever
-//! counts it, so that counting costs an atomic increment and no more.
-
 use std::fmt;
 
 use prometheus_client::collector::Collector;
