@@ -18,6 +18,8 @@ pub(super) struct Accepted {
     pub(super) sender: NodeId,
     pub(super) sequence: Sequence,
     pub(super) stream: StreamId,
+    /// The life of this node that it was opened to.
+    pub(super) receiver: Incarnation,
 }
 
 /// Why a hello is refused. The codes are part of the protocol: see `link.proto`.
@@ -115,6 +117,7 @@ pub(super) fn check(
             incarnation: Incarnation(sender.incarnation),
             attempt: sender.attempt,
         },
+        receiver: Incarnation(hello.receiver_incarnation),
     })
 }
 

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use futures::stream::{FuturesUnordered, StreamExt, unfold};
 use futures::{FutureExt, Stream};
 use parking_lot::Mutex;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::proto::{self, LinkRequest, LinkResponse, link_request, link_response::Frame};
 use super::receiver::{ReceiveError, Receiver, StreamId};
-use super::{Destination, Life, LocalDelivery, batch};
+use super::server::LinkService;
+use super::{Destination, batch};
 
 /// So many batches that have arrived already are processed before one acknowledgement for all.
 const MAX_BATCHES_PER_ACK: usize = 8;
@@ -21,13 +20,11 @@ type Relief = Pin<Box<dyn Future<Output = Destination> + Send>>;
 /// One stream from a peer, on the receiving side. Works when its responses are polled, and so ends
 /// when the transport drops them.
 pub(super) struct Incoming {
+    /// Its view of this node's life is the one that the stream was opened to.
+    service: LinkService,
     requests: Streaming<LinkRequest>,
     receiver: Arc<Mutex<Receiver>>,
     stream: StreamId,
-    local: Arc<dyn LocalDelivery>,
-    /// This node's own life: the stream was opened to this one.
-    life: watch::Receiver<Option<Life>>,
-    closed: CancellationToken,
     replies: VecDeque<LinkResponse>,
     /// Destinations for which the sender was asked to hold back.
     congested: HashSet<Destination>,
@@ -40,20 +37,16 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn new(
+        service: LinkService,
         requests: Streaming<LinkRequest>,
-        welcome: proto::Welcome,
         (receiver, stream): (Arc<Mutex<Receiver>>, StreamId),
-        local: Arc<dyn LocalDelivery>,
-        life: watch::Receiver<Option<Life>>,
-        closed: CancellationToken,
+        welcome: proto::Welcome,
     ) -> Self {
         Self {
+            service,
             requests,
             receiver,
             stream,
-            local,
-            life,
-            closed,
             replies: VecDeque::from([response(Frame::Welcome(welcome))]),
             congested: HashSet::new(),
             relieved: FuturesUnordered::new(),
@@ -93,8 +86,8 @@ impl Incoming {
     async fn step(&mut self) -> Result<(), Status> {
         tokio::select! {
             biased;
-            () = self.closed.cancelled() => Err(Status::unavailable("this node is shutting down")),
-            _ = self.life.changed() => {
+            () = self.service.closed.cancelled() => Err(Status::unavailable("this node is shutting down")),
+            _ = self.service.life.changed() => {
                 Err(Status::failed_precondition("this node has ended the life you opened a link to"))
             }
             Some(to) = self.relieved.next(), if !self.relieved.is_empty() => {
@@ -141,11 +134,14 @@ impl Incoming {
     }
 
     fn receive(&mut self, batch: proto::Batch) -> Result<u64, Status> {
-        let answer = self
-            .receiver
+        let Self {
+            service, receiver, ..
+        } = self;
+        service.counters.count_received(&batch);
+        let answer = receiver
             .lock()
             .receive(self.stream, batch, |to, delivery| {
-                self.local.deliver(to, delivery)
+                service.local.deliver(to, delivery)
             })?;
         let rejects = answer.rejects.into_iter();
         self.replies
@@ -162,7 +158,7 @@ impl Incoming {
             return;
         }
         self.replies.push_back(congestion(&to, true));
-        let relieved = self.local.relieved(&to);
+        let relieved = self.service.local.relieved(&to);
         self.relieved.push(Box::pin(relieved.map(|()| to)));
     }
 }

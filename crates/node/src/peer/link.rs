@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::hello::Position;
 use super::link_state::{LinkState, Phase, Returned};
 use super::window::{PushError, Violation};
-use super::{Destination, Parcel, Returns, WindowLimits, proto};
+use super::{Destination, LinkCounters, Parcel, PeersConfig, Returns, proto};
 
 /// The way to one life of one peer. Outlives its connections.
 pub(crate) struct Link {
@@ -22,6 +22,7 @@ pub(crate) struct Link {
     /// Notified when those who wait for room should look again.
     room: Notify,
     returns: Arc<dyn Returns>,
+    counters: Arc<LinkCounters>,
     retired: CancellationToken,
 }
 
@@ -64,16 +65,18 @@ impl Link {
     pub(super) fn new(
         peer: Peer,
         address: String,
-        limits: WindowLimits,
-        grace: Duration,
+        config: &PeersConfig,
         returns: Arc<dyn Returns>,
+        counters: Arc<LinkCounters>,
     ) -> Self {
+        let until = Instant::now() + config.timings.grace;
         Self {
             peer,
             address: Mutex::new(address),
-            state: Mutex::new(LinkState::new(limits, Instant::now() + grace)),
+            state: Mutex::new(LinkState::new(config.window, until)),
             room: Notify::new(),
             returns,
+            counters,
             retired: CancellationToken::new(),
         }
     }
@@ -166,6 +169,7 @@ impl Link {
         let mut returned = Vec::new();
         let result = self.update(|state| state.welcome(welcome, &mut returned));
         self.hand_back(returned);
+        self.counters.count_opened();
         result
     }
 
@@ -222,6 +226,8 @@ impl Link {
         if state.phase == Phase::Open
             && let Some(batch) = state.window.take_batch(max_bytes)
         {
+            drop(state);
+            self.counters.count_sent(&batch);
             return Poll::Ready(Some(batch));
         }
         state.waker = Some(waker.clone());
@@ -268,6 +274,7 @@ impl Link {
     fn hand_back(&self, returned: impl IntoIterator<Item = Returned>) {
         for (parcels, reason) in returned {
             if !parcels.is_empty() {
+                self.counters.count_returned(&parcels, reason);
                 self.returns.returned(parcels, reason);
             }
         }

@@ -8,6 +8,7 @@
 mod backoff;
 mod batch;
 mod config;
+mod counters;
 mod driver;
 mod flows;
 mod hello;
@@ -28,6 +29,7 @@ mod transport;
 mod window;
 
 pub(crate) use config::{Life, PeersConfig, Timings};
+pub(crate) use counters::LinkCounters;
 pub(crate) use link::{Link, LinkStatus, Peer, SendError};
 pub(crate) use local_delivery::{LocalDelivery, Outcome};
 pub(crate) use parcel::{Destination, Parcel};

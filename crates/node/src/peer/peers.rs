@@ -14,7 +14,7 @@ use super::link::{Link, LinkStatus, Peer};
 use super::proto::link_server::LinkServer;
 use super::receivers::Receivers;
 use super::server::LinkService;
-use super::{Life, LocalDelivery, PeersConfig, Returns};
+use super::{Life, LinkCounters, LocalDelivery, PeersConfig, Returns};
 
 /// The links from this node to all others, and the receiving ends of theirs.
 pub(crate) struct Peers {
@@ -24,6 +24,7 @@ pub(crate) struct Peers {
     receivers: Arc<Receivers>,
     local: Arc<dyn LocalDelivery>,
     returns: Arc<dyn Returns>,
+    counters: Arc<LinkCounters>,
     process: u64,
     attempts: Arc<AtomicU64>,
     tasks: TaskTracker,
@@ -48,6 +49,7 @@ impl Peers {
             receivers: Arc::default(),
             local,
             returns,
+            counters: Arc::default(),
             process: getrandom::u64()?,
             attempts: Arc::default(),
             tasks: TaskTracker::new(),
@@ -86,9 +88,9 @@ impl Peers {
         let link = Arc::new(Link::new(
             peer,
             address,
-            self.config.window,
-            self.config.timings.grace,
+            &self.config,
             Arc::clone(&self.returns),
+            Arc::clone(&self.counters),
         ));
         let former = links.insert(link.peer().node, Arc::clone(&link));
         drop(links);
@@ -132,6 +134,11 @@ impl Peers {
         status
     }
 
+    /// What all links have carried.
+    pub(crate) fn counters(&self) -> &Arc<LinkCounters> {
+        &self.counters
+    }
+
     /// The service that takes the links of peers, for the server on `cluster.listen`. That server
     /// should have been given to [`super::tune`].
     pub(crate) fn service(&self) -> LinkServer<LinkService> {
@@ -140,6 +147,7 @@ impl Peers {
             life: self.life.subscribe(),
             receivers: Arc::clone(&self.receivers),
             local: Arc::clone(&self.local),
+            counters: Arc::clone(&self.counters),
             closed: self.closed.clone(),
         };
         LinkServer::new(service)

@@ -35,12 +35,12 @@ impl Receivers {
         &self,
         hello: &proto::Hello,
         accepted: &Accepted,
-        incarnation: Incarnation,
     ) -> Result<(Arc<Mutex<Receiver>>, proto::Welcome), ReceiveError> {
         let Accepted {
             sender,
             sequence,
             stream,
+            receiver: incarnation,
             version,
         } = *accepted;
         let mut inner = self.inner.lock();

@@ -22,3 +22,25 @@ pub(crate) enum ReturnReason {
     /// The peer could not be reached, or is gone, and provably never had the parcel.
     Unreachable,
 }
+
+impl ReturnReason {
+    /// Every reason, in the order of their discriminants.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Denied,
+        Self::NotHere,
+        Self::Overloaded,
+        Self::PeerGone,
+        Self::Unreachable,
+    ];
+
+    /// The name of the reason in metrics.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::NotHere => "not_here",
+            Self::Overloaded => "overloaded",
+            Self::PeerGone => "peer_gone",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}

@@ -14,7 +14,7 @@ use super::incoming::Incoming;
 use super::proto::{self, LinkRequest, LinkResponse, link_request::Frame};
 use super::receiver::ReceiveError;
 use super::receivers::Receivers;
-use super::{Life, LocalDelivery, PeersConfig};
+use super::{Life, LinkCounters, LocalDelivery, PeersConfig};
 
 /// How long a peer may take to say hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,6 +26,7 @@ pub(crate) struct LinkService {
     pub(super) life: watch::Receiver<Option<Life>>,
     pub(super) receivers: Arc<Receivers>,
     pub(super) local: Arc<dyn LocalDelivery>,
+    pub(super) counters: Arc<LinkCounters>,
     pub(super) closed: CancellationToken,
 }
 
@@ -35,22 +36,15 @@ impl LinkService {
         hello: &proto::Hello,
         requests: Streaming<LinkRequest>,
     ) -> Result<Incoming, Refusal> {
-        let mut life = self.life.clone();
-        let own = life.borrow_and_update().clone();
+        let mut service = self.clone();
+        let own = service.life.borrow_and_update().clone();
         let accepted = hello::check(hello, &self.config, own.as_ref())?;
-        let incarnation = own.map_or(accepted.stream.incarnation, |own| own.incarnation);
         let (receiver, welcome) = self
             .receivers
-            .open(hello, &accepted, incarnation)
+            .open(hello, &accepted)
             .map_err(|_: ReceiveError| Refusal::Superseded)?;
-        Ok(Incoming::new(
-            requests,
-            welcome,
-            (receiver, accepted.stream),
-            Arc::clone(&self.local),
-            life,
-            self.closed.clone(),
-        ))
+        let stream = (receiver, accepted.stream);
+        Ok(Incoming::new(service, requests, stream, welcome))
     }
 }
 

@@ -212,6 +212,12 @@ async fn contract_d1_what_the_peer_rejects_comes_back() {
     assert_eq!(seen.returned, expected);
     let seen = two.wait(|seen| seen.delivered.len() == 2).await;
     assert_eq!(seen.delivered, [0, 4]);
+    let (sent, received) = (one.peers.counters().sent(), two.peers.counters().received());
+    assert_eq!((sent.stanzas(), sent.bytes()), (5, 500));
+    assert_eq!((received.stanzas(), received.bytes()), (5, 500));
+    for (_, reason) in expected {
+        assert_eq!(one.peers.counters().returned(reason), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,6 +286,8 @@ async fn contract_s12_a_node_that_ends_flushes_first_and_takes_back_the_rest() {
     assert_eq!(seen.returned, [(1, ReturnReason::Unreachable)]);
 }
 
+type Change = fn(&mut Hello);
+
 /// The status with which node 2, in incarnation 20, answers a hello.
 async fn answer(two: &Node, change: impl FnOnce(&mut Hello)) -> Code {
     let config = PeersConfig::new("c".to_owned(), NodeId(1), "node1".to_owned());
@@ -311,7 +319,7 @@ async fn answer(two: &Node, change: impl FnOnce(&mut Hello)) -> Code {
 #[tokio::test]
 async fn hellos_that_cannot_be_served_are_refused_in_words() {
     let two = Node::start(2, |_| {}).await;
-    let cases: [(Code, fn(&mut Hello)); 9] = [
+    let cases: [(Code, Change); 9] = [
         (Code::Ok, |_| {}),
         (Code::Unimplemented, |h| {
             (h.version, h.oldest_version) = (9, 8)

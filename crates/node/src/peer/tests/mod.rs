@@ -1,5 +1,6 @@
 //! Links as models, and over real sockets.
 
+mod cost;
 mod fixture;
 mod links;
 mod model;

@@ -235,7 +235,7 @@ impl World {
         let accepted = hello::check(&hello, &theirs, Some(&life(RECEIVER.1.0))).expect("welcome");
         let (_, welcome) = self
             .receivers
-            .open(&hello, &accepted, RECEIVER.1)
+            .open(&hello, &accepted)
             .expect("the latest stream");
         self.wire = welcomed.then(|| Wire {
             stream: accepted.stream,
