@@ -70,8 +70,9 @@ impl Default for WindowLimits {
         Self {
             bytes: 16 * 1024 * 1024,
             parcels: 64 * 1024,
-            // An outbox takes 4 MiB from peers beyond its soft limit.
-            destination_bytes: 1024 * 1024,
+            // An outbox takes 4 MiB from peers beyond its soft limit: eight of them may find it full
+            // at the same instant before anything is rejected.
+            destination_bytes: 512 * 1024,
         }
     }
 }

@@ -124,10 +124,11 @@ impl Link {
         }
     }
 
-    /// Ready when everything has been acknowledged or has come back.
+    /// Ready when everything has been acknowledged or has come back, or the peer is unreachable.
     pub(super) async fn flushed(&self) {
         self.state.lock().flushing = true;
-        self.wait_until(|state| state.window.is_empty()).await;
+        self.wait_until(|state| state.window.is_empty() || !state.is_reachable())
+            .await;
     }
 
     /// Ends the link for good and hands back what it still holds.
