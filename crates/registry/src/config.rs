@@ -40,7 +40,7 @@ impl Config {
     }
 }
 
-/// Leases and time limits of the registry.
+/// Leases, time limits and thresholds of the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timings {
     /// How long a node that is silent keeps its registrations. Renewed three times within.
@@ -59,6 +59,9 @@ pub struct Timings {
     pub confirm: Duration,
     /// Longest wait for the departure to be committed when the node leaves.
     pub leave: Duration,
+    /// Log entries from one snapshot to the next; a fifth of them is kept behind it for followers
+    /// that lag a little.
+    pub snapshot_entries: u64,
 }
 
 impl Default for Timings {
@@ -72,6 +75,7 @@ impl Default for Timings {
             propose: Duration::from_secs(5),
             confirm: Duration::from_secs(2),
             leave: Duration::from_secs(3),
+            snapshot_entries: 5000,
         }
     }
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use openraft::ServerState;
 use openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -27,6 +28,8 @@ pub(crate) struct Core {
     pub(crate) channels: Arc<Channels>,
     pub(crate) store: LogStore,
     pub(crate) quorum: Quorum,
+    /// Who leads, as others say, while Raft does not know.
+    pub(crate) hint: Arc<Mutex<Option<Leader>>>,
 }
 
 /// Where the leader is, as far as this node knows.
@@ -69,7 +72,9 @@ impl Core {
     pub(crate) fn leader(&self) -> Option<Leader> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow();
-        let id = metrics.current_leader?;
+        let Some(id) = metrics.current_leader else {
+            return self.hint.lock().clone();
+        };
         if id == self.id().0 {
             return (metrics.state == ServerState::Leader).then_some(Leader::Me);
         }
@@ -87,6 +92,19 @@ impl Core {
 
     pub(crate) fn is_leader(&self) -> bool {
         self.leader() == Some(Leader::Me)
+    }
+
+    /// Notes who leads, for as long as Raft does not know.
+    pub(crate) fn hint_leader(&self, id: u64, address: String) {
+        *self.hint.lock() = Some(Leader::Other {
+            id,
+            address: address.into(),
+        });
+    }
+
+    /// True when waiting for the cluster is in vain.
+    fn is_hopeless(&self) -> bool {
+        self.quorum.is_lost() && self.hint.lock().is_none()
     }
 
     /// A client for the calls of `Membership`.
@@ -115,7 +133,7 @@ impl Core {
         deadline: Instant,
     ) -> Result<u64, SubmitError> {
         loop {
-            if self.quorum.is_lost() || Instant::now() >= deadline {
+            if self.is_hopeless() || Instant::now() >= deadline {
                 return Err(SubmitError::NoQuorum);
             }
             let limit = deadline.min(Instant::now() + ATTEMPT);
@@ -123,6 +141,7 @@ impl Core {
                 Ok(index) => return self.wait_applied(index, deadline).await,
                 Err(Attempt::Never(error)) => return Err(error),
                 Err(Attempt::Again(reason)) => {
+                    self.hint.lock().take();
                     tracing::debug!(reason, "Proposal not accepted yet");
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -206,7 +225,7 @@ impl Core {
     /// node has applied the log that far.
     pub(crate) async fn read_index(&self, deadline: Instant) -> Result<u64, SubmitError> {
         loop {
-            if self.quorum.is_lost() || Instant::now() >= deadline {
+            if self.is_hopeless() || Instant::now() >= deadline {
                 return Err(SubmitError::NoQuorum);
             }
             match self.try_read_index(deadline).await {

@@ -51,6 +51,9 @@ pub enum JoinError {
     /// Another process with this node's identity has joined later.
     #[error("another process has joined with this node's identity")]
     Superseded,
+    /// The node is leaving.
+    #[error("the node is leaving the cluster")]
+    Leaving,
     /// The disk or Raft has failed.
     #[error("the registry's storage has failed: {0}")]
     Storage(String),
@@ -102,6 +105,18 @@ pub(crate) async fn is_member(core: &Core) -> Result<bool, JoinError> {
     let initialised = core.raft.is_initialized().await;
     let initialised = initialised.map_err(|error| JoinError::Storage(error.to_string()))?;
     Ok(initialised && core.cluster().is_some())
+}
+
+/// Asks the founders who leads. A leader that does not know this node's new address cannot make
+/// itself known to it.
+pub(crate) async fn find_leader(core: &Core) {
+    let answers = ask_founders(core).await;
+    let answers = answers.into_iter().filter_map(|(_, answer)| answer.ok());
+    let mut members = answers.filter(|answer| Some(ClusterId(answer.cluster_id)) == core.cluster());
+    let leader = members.find_map(|answer| answer.leader);
+    if let Some(leader) = leader.filter(|leader| leader.id != core.id().0) {
+        core.hint_leader(leader.id, leader.address);
+    }
 }
 
 /// What this node says of itself.

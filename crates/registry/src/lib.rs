@@ -31,6 +31,8 @@ mod raft;
 mod read_gate;
 mod registration;
 mod registry;
+#[cfg(test)]
+mod registry_test;
 mod replica;
 mod routes;
 mod service;

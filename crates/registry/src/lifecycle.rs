@@ -5,10 +5,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::command::{Batch, Command, Name};
 use crate::core::{Core, SubmitError};
-use crate::formation::JoinError;
+use crate::formation::{self, JoinError};
 use crate::progress::Progress;
 use crate::proposer::Proposer;
 use crate::{ConnectionId, Incarnation};
@@ -29,6 +30,8 @@ pub(crate) struct Lifecycle {
     proposer: Proposer,
     life: watch::Sender<Life>,
     connected: Connected,
+    /// Cancelled when the node leaves: no life begins any more.
+    leaving: CancellationToken,
 }
 
 /// What the components of this node hold, or are asking for: registered anew in each life.
@@ -45,6 +48,8 @@ struct Holder {
 
 /// How long one attempt to begin a life takes before its progress is reported.
 const ATTEMPT: Duration = Duration::from_secs(5);
+/// Refusals that are not believed yet.
+const REFUSALS: u32 = 10;
 /// Pause before the next attempt.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -99,12 +104,18 @@ impl Lifecycle {
             proposer,
             life,
             connected,
+            leaving: CancellationToken::new(),
         }
     }
 
     /// Begins a life: the node's earlier registrations vanish, those of the components that are
     /// connected now are made anew.
     pub(crate) async fn begin(&self) -> Result<Incarnation, JoinError> {
+        let begun = self.leaving.run_until_cancelled(self.begin_life()).await;
+        begun.unwrap_or(Err(JoinError::Leaving))
+    }
+
+    async fn begin_life(&self) -> Result<Incarnation, JoinError> {
         self.life.send_replace(Life::default());
         let incarnation = self.announce().await?;
         self.life.send_replace(Life {
@@ -136,6 +147,7 @@ impl Lifecycle {
 
     /// Ends the present life: the node's registrations go at once.
     pub(crate) async fn end(&self) {
+        self.leaving.cancel();
         let Some(incarnation) = self.life.send_replace(Life::default()).incarnation else {
             return;
         };
@@ -163,16 +175,7 @@ impl Lifecycle {
             address: self.core.config.advertise.clone(),
             boot,
         });
-        let mut progress = Progress::new("Waiting for the cluster");
-        loop {
-            match self.core.submit(&batch, Instant::now() + ATTEMPT).await {
-                Ok(_) => break,
-                Err(SubmitError::NoQuorum) => progress.report("no majority of its voters answers"),
-                Err(SubmitError::Refused(reason)) => return Err(JoinError::Refused(reason)),
-                Err(SubmitError::Stopped(reason)) => return Err(JoinError::Storage(reason)),
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+        self.submit_patiently(&batch).await?;
         let row = self
             .core
             .replica
@@ -180,6 +183,26 @@ impl Lifecycle {
         match row {
             Some(row) if row.boot == boot => row.incarnation.ok_or(JoinError::Superseded),
             _ => Err(JoinError::Superseded),
+        }
+    }
+
+    /// Puts `batch` into the log, however long that takes.
+    async fn submit_patiently(&self, batch: &Batch) -> Result<(), JoinError> {
+        let mut progress = Progress::new("Waiting for the cluster");
+        let mut refusals = 0;
+        loop {
+            if self.core.leader().is_none() {
+                formation::find_leader(&self.core).await;
+            }
+            match self.core.submit(batch, Instant::now() + ATTEMPT).await {
+                Ok(_) => return Ok(()),
+                Err(SubmitError::NoQuorum) => progress.report("no majority of its voters answers"),
+                // A leader that has just been elected may know less than the one before it.
+                Err(SubmitError::Refused(_)) if refusals < REFUSALS => refusals += 1,
+                Err(SubmitError::Refused(reason)) => return Err(JoinError::Refused(reason)),
+                Err(SubmitError::Stopped(reason)) => return Err(JoinError::Storage(reason)),
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

@@ -50,7 +50,9 @@ impl Liveness {
         node: NodeId,
         incarnation: Incarnation,
     ) -> Result<bool, Status> {
-        if !self.core.is_leader() {
+        // Who cannot reach a majority may have been replaced: a new leader's grace covers leases
+        // renewed by the former one for as long as an election takes, and no longer.
+        if !self.core.is_leader() || !self.core.quorum.is_fresh() {
             return Err(not_the_leader());
         }
         if !self.is_current(node, incarnation) {
@@ -136,25 +138,42 @@ impl Liveness {
         alive: watch::Sender<Option<Incarnation>>,
         stale: mpsc::Sender<Incarnation>,
     ) {
-        let lease = self.core.config.timings.lease;
         while let Some(incarnation) = next_life(&mut life).await {
-            let mut renewed_at = Instant::now();
-            while life.borrow().incarnation == Some(incarnation) {
-                let sent_at = Instant::now();
-                match timeout(lease / 6, self.renew_with_leader(incarnation)).await {
-                    Ok(Ok(true)) => renewed_at = sent_at,
-                    Ok(Ok(false)) => {
-                        let _ = stale.try_send(incarnation);
-                    }
-                    Ok(Err(status)) => tracing::debug!(%status, "Lease not renewed"),
-                    Err(_) => tracing::debug!("Lease not renewed in time"),
+            self.keep(incarnation, &mut life, &alive, &stale).await;
+            publish(&alive, &life, None);
+        }
+    }
+
+    /// Renews the lease of one life until it ends.
+    async fn keep(
+        &self,
+        incarnation: Incarnation,
+        life: &mut watch::Receiver<Life>,
+        alive: &watch::Sender<Option<Incarnation>>,
+        stale: &mpsc::Sender<Incarnation>,
+    ) {
+        let lease = self.core.config.timings.lease;
+        // The life has just begun: its leader grants a full lease from there.
+        let mut renewed_at = Instant::now();
+        let publish_lease = |life: &watch::Receiver<Life>, renewed_at: Instant| {
+            let runs = renewed_at.elapsed() < lease;
+            publish(alive, life, runs.then_some(incarnation));
+        };
+        while life.borrow_and_update().incarnation == Some(incarnation) {
+            publish_lease(life, renewed_at);
+            let sent_at = Instant::now();
+            match timeout(lease / 6, self.renew_with_leader(incarnation)).await {
+                Ok(Ok(true)) => renewed_at = sent_at,
+                Ok(Ok(false)) => {
+                    let _ = stale.try_send(incarnation);
                 }
-                let runs = renewed_at.elapsed() < lease;
-                publish(&alive, &life, runs.then_some(incarnation));
-                let renewed = renewed_at == sent_at;
-                let pause = if renewed { lease / 3 } else { lease / 20 };
-                let _ = timeout(pause, life.changed()).await;
+                Ok(Err(status)) => tracing::debug!(%status, "Lease not renewed"),
+                Err(_) => tracing::debug!("Lease not renewed in time"),
             }
+            publish_lease(life, renewed_at);
+            let renewed = renewed_at == sent_at;
+            let pause = if renewed { lease / 3 } else { lease / 20 };
+            let _ = timeout(pause, life.changed()).await;
         }
     }
 

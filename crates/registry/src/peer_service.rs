@@ -85,8 +85,16 @@ impl membership_server::Membership for PeerService {
         request: Request<pb::JoinRequest>,
     ) -> Result<Response<pb::JoinResponse>, Status> {
         let request = request.into_inner();
-        if request.cluster != self.core.config.cluster || request.to != self.core.id().0 {
-            return Err(Status::permission_denied("connected to the wrong node"));
+        if request.cluster != self.core.config.cluster {
+            return Err(Status::permission_denied(format!(
+                "this node belongs to cluster {:?}",
+                self.core.config.cluster
+            )));
+        }
+        if request.to != self.core.id().0 {
+            // A leader that is gone is still believed in for a while, and its address may be the
+            // asker's own by now.
+            return Err(Status::failed_precondition("connected to the wrong node"));
         }
         let node = request
             .node

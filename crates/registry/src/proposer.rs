@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::command::{Batch, Changes, Command, Name, RowChange};
@@ -192,7 +192,7 @@ impl Worker {
         };
         let entry = Batch::from(Command::Changes(changes));
         match self.core.submit(&entry, deadline).await {
-            Ok(_) => self.settle(incarnation, batch),
+            Ok(_) => self.settle(incarnation, batch).await,
             Err(error) => {
                 self.give_up(batch, &error);
                 tokio::time::sleep(RETRY).await;
@@ -210,7 +210,7 @@ impl Worker {
 
     /// The entry is applied: what it did is read from the table, which is right even if an
     /// earlier attempt had put the same entry into the log.
-    fn settle(&mut self, incarnation: Incarnation, batch: Vec<Operation>) {
+    async fn settle(&mut self, incarnation: Incarnation, batch: Vec<Operation>) {
         let id = self.core.id();
         let current = self
             .core
@@ -224,6 +224,7 @@ impl Worker {
                     self.waiting.push_front(operation);
                 }
             }
+            let _ = timeout(RETRY, self.life.changed()).await;
             return;
         }
         for mut operation in batch {

@@ -36,7 +36,7 @@ use crate::{ConnectionId, Domain, Incarnation, NodeId};
 /// A handle; clones are of the same registry.
 #[derive(Clone)]
 pub struct Registry {
-    core: Core,
+    pub(crate) core: Core,
     lifecycle: Lifecycle,
     liveness: Liveness,
     proposer: Proposer,
@@ -121,11 +121,8 @@ impl Registry {
         tasks.spawn(proposing);
         tasks.spawn(confirming);
         tasks.spawn(proving);
-        tasks.spawn(core.quorum.clone().follow(
-            core.raft.clone(),
-            core.config.timings,
-            stop.clone(),
-        ));
+        let watch_quorum = core.quorum.clone().follow();
+        tasks.spawn(stop.clone().run_until_cancelled_owned(watch_quorum));
         let keep_lease = liveness
             .clone()
             .keep_lease(life.subscribe(), alive_tx, stale_tx);
@@ -170,6 +167,9 @@ impl Registry {
         formation::become_member(&self.core).await?;
         self.stand_if_alone().await;
         let incarnation = self.lifecycle.begin().await?;
+        let mut alive = self.incarnation();
+        // Fails after the end of everything only.
+        let _ = alive.wait_for(|alive| *alive >= Some(incarnation)).await;
         tracing::info!(%incarnation, "Joined the cluster");
         Ok(incarnation)
     }
@@ -260,13 +260,14 @@ async fn open_core(config: Config) -> Result<(Core, CancellationToken), OpenErro
         detail: error.to_string(),
     })?;
     let core = Core {
-        config: Arc::new(config),
         identity,
         replica,
+        quorum: Quorum::new(raft.clone(), config.timings),
+        config: Arc::new(config),
         raft,
         channels,
         store,
-        quorum: Quorum::default(),
+        hint: Arc::default(),
     };
     Ok((core, CancellationToken::new()))
 }
@@ -281,7 +282,10 @@ fn raft_config(config: &Config) -> Result<Arc<openraft::Config>, String> {
         election_timeout_min: millis(timings.election_min),
         election_timeout_max: millis(timings.election_max),
         install_snapshot_timeout: millis(timings.snapshot),
-        snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(5000),
+        snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(timings.snapshot_entries),
+        max_in_snapshot_log_to_keep: timings.snapshot_entries / 5,
+        // A follower that lags further gets a snapshot instead of entries.
+        replication_lag_threshold: timings.snapshot_entries.saturating_mul(2),
         // Until `join`.
         enable_elect: false,
         ..openraft::Config::default()
@@ -423,9 +427,5 @@ impl Registry {
     #[must_use]
     pub fn api_services(&self) -> ApiServices {
         ApiServices::new(self.clone())
-    }
-
-    pub(crate) fn replica(&self) -> &Replica {
-        &self.core.replica
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Replica {
 }
 
 /// The table at one log index.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) table: Table,
     pub(crate) applied: Option<LogId<u64>>,

@@ -11,6 +11,8 @@ mod network;
 mod server;
 mod snapshot;
 mod state_machine;
+#[cfg(test)]
+mod store_test;
 mod types;
 
 pub(crate) use self::channels::{Channels, Lane};

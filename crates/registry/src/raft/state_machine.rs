@@ -46,6 +46,11 @@ impl StateMachine {
         Ok(machine)
     }
 
+    #[cfg(test)]
+    pub(super) fn state(&self) -> crate::replica::State {
+        self.replica.read(Clone::clone)
+    }
+
     fn accept(&self, content: SnapshotContent, bytes: Bytes) -> Result<(), SnapshotError> {
         if content.cluster != self.cluster.load(Ordering::Acquire) {
             return Err(SnapshotError::ForeignCluster);

@@ -46,7 +46,7 @@ impl registry_server::Registry for RegistryService {
             domain: domain.clone(),
             is_subdomain,
         });
-        let answer = self.registry.replica().read(|state| pb::LookupResponse {
+        let answer = self.registry.core.replica.read(|state| pb::LookupResponse {
             revision: state.revision(),
             components: names.iter().flat_map(|name| holders(state, name)).collect(),
         });
@@ -61,7 +61,7 @@ impl registry_server::Registry for RegistryService {
         let linearizable = request.linearizable;
         let listing = Listing::new(request)?;
         self.confirm(linearizable).await?;
-        let page = self.registry.replica().read(|state| listing.page(state));
+        let page = self.registry.core.replica.read(|state| listing.page(state));
         Ok(Response::new(page))
     }
 
@@ -72,7 +72,7 @@ impl registry_server::Registry for RegistryService {
         request: Request<pb::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let from = request.into_inner().from_revision;
-        let stream = watching::watch(self.registry.replica(), from)?;
+        let stream = watching::watch(&self.registry.core.replica, from)?;
         Ok(Response::new(Box::pin(stream)))
     }
 }

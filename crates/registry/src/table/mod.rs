@@ -1,4 +1,6 @@
 mod delta;
+#[cfg(test)]
+mod model_test;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

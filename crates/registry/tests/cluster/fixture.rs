@@ -143,12 +143,6 @@ impl Node {
         self.server.stop().await;
     }
 
-    /// Cuts the node off from those who call it, and lets it run.
-    pub(crate) async fn stop_serving(self) -> Registry {
-        self.server.stop().await;
-        self.registry
-    }
-
     pub(crate) async fn leave(self) {
         self.registry.leave().await;
         self.server.stop().await;
@@ -169,10 +163,37 @@ impl Node {
         self.registry.node_id()
     }
 
-    pub(crate) async fn is_leader(&self) -> bool {
-        let status = self.registry.status().await;
-        status.leader == Some(status.answered_by)
+    pub(crate) async fn leave_all(nodes: Vec<Self>) {
+        for node in nodes {
+            node.leave().await;
+        }
     }
+
+    /// Which of `nodes` leads the others.
+    pub(crate) async fn leader_of(nodes: &[Self]) -> usize {
+        for _ in 0..1000 {
+            for (index, node) in nodes.iter().enumerate() {
+                let status = node.registry.status().await;
+                if status.leader == Some(status.answered_by) {
+                    return index;
+                }
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("nobody leads");
+    }
+}
+
+/// Starts two founders; returns what the first has against the second.
+pub(crate) async fn refused(first: Config, second: Config) -> String {
+    let (second_registry, services) = Registry::open(second.clone()).await.unwrap();
+    let mut routes = RoutesBuilder::default();
+    services.add_to(&mut routes);
+    let server = serve(second.advertise.parse().unwrap(), routes.routes()).await;
+    let error = start(first).await.err().unwrap();
+    second_registry.shutdown().await;
+    server.stop().await;
+    error.to_string()
 }
 
 pub(crate) fn registration(domain: &str, connection: u64) -> NewRegistration {
