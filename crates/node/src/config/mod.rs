@@ -28,12 +28,14 @@ mod tests;
 
 pub(crate) use api::{Api, DEFAULT_API_LISTEN};
 pub(crate) use cluster::Cluster;
-pub(crate) use disco::Disco;
+pub(crate) use disco::{Disco, ServerInfo};
 pub(crate) use general::General;
 pub(crate) use host_port::{HostPort, HostPortError};
 pub(crate) use http::{DEFAULT_HTTP_LISTEN, Http};
 pub(crate) use listener::{ComponentListener, conflict_behaviour_name};
-pub(crate) use load::{LoadError, load, parse};
+#[cfg(test)]
+pub(crate) use load::parse;
+pub(crate) use load::{LoadError, load};
 pub(crate) use log_level::LogLevel;
 pub(crate) use node::Node;
 pub(crate) use problem::ConfigError;

@@ -4,7 +4,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use switchyard_registry::{Incarnation, NodeId};
+use switchyard_registry::{Incarnation, NodeId, NodeInfo};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,17 @@ pub(crate) struct Peer {
     pub(crate) incarnation: Incarnation,
     /// `node.name`, for people.
     pub(crate) name: String,
+}
+
+impl Peer {
+    /// The node `id` as the registry describes it.
+    pub(crate) fn new(id: NodeId, info: &NodeInfo) -> Self {
+        Self {
+            node: id,
+            incarnation: info.incarnation,
+            name: info.name.to_string(),
+        }
+    }
 }
 
 /// Why a link did not take a parcel. It is given back.

@@ -31,6 +31,10 @@ pub(crate) enum Outcome {
     /// It is in the component's outbox, which is above its soft limit: senders should hold back.
     Congested,
     /// The access rules of the component's listener forbid it (contract L2).
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "listeners have no access rules yet")
+    )]
     Denied,
     /// No component of this node holds the destination.
     NotHere,

@@ -2,7 +2,7 @@
 //! as long as both nodes live (contract D1, D2). `docs/links.md` has the whole picture.
 //!
 //! Sending: [`Peers`] keeps a [`Link`] to every peer; its state machine decides what happens to
-//! the parcels in its window, a driver task keeps it connected. Receiving: [`LinkService`] serves
+//! the parcels in its window, a driver task keeps it connected. Receiving: [`server::LinkService`] serves
 //! the links of peers and hands what is new to [`LocalDelivery`].
 
 mod backoff;
@@ -34,9 +34,7 @@ pub(crate) use link::{Link, LinkStatus, Peer, SendError};
 pub(crate) use local_delivery::{LocalDelivery, Outcome};
 pub(crate) use parcel::{Destination, Parcel};
 pub(crate) use peers::Peers;
-pub(crate) use proto::FILE_DESCRIPTOR_SET;
 pub(crate) use returns::{ReturnReason, Returns};
-pub(crate) use server::LinkService;
 pub(crate) use transport::tune;
 pub(crate) use window::WindowLimits;
 

@@ -19,6 +19,8 @@ pub(crate) struct Parcel {
     pub(crate) to: Destination,
     /// The stanzas. `origin` stays on this node.
     pub(crate) delivery: Delivery,
+    /// How many links it has been given to, this one included: bounds how long it wanders.
+    pub(crate) attempts: u8,
 }
 
 impl fmt::Display for Destination {

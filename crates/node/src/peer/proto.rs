@@ -11,7 +11,3 @@
 )]
 
 tonic::include_proto!("switchyard.peer.v1");
-
-/// The compiled `link.proto`, for reflection.
-pub(crate) const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/link_descriptor.bin"));

@@ -42,7 +42,11 @@ pub(super) fn parcel(to: Destination, id: u64, bytes: usize) -> Parcel {
         count: 1,
         origin: None,
     };
-    Parcel { to, delivery }
+    Parcel {
+        to,
+        delivery,
+        attempts: 1,
+    }
 }
 
 /// The number that a parcel carries.
