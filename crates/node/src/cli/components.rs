@@ -16,7 +16,8 @@ pub(crate) fn run(args: &ComponentsArgs) -> Result<(), Failure> {
     })?;
     let printed = match args.api.json {
         true => print_json(&ComponentsJson::from(&listing)),
-        false => print(&describe(&listing)),
+        false if listing.components.is_empty() => print(&describe_none(args, listing.revision)),
+        false => print(&describe_listing(&listing)),
     };
     Ok(printed?)
 }
@@ -66,15 +67,17 @@ impl<'a> From<&'a Listing> for ComponentsJson<'a> {
     }
 }
 
-/// What people see.
-pub(crate) fn describe(listing: &Listing) -> String {
+/// What people see when there is nothing to list.
+fn describe_none(args: &ComponentsArgs, revision: u64) -> String {
+    let of = args.domain.as_ref().map(|domain| format!(" as {domain}"));
+    let to = args.node.as_ref().map(|node| format!(" to {node}"));
+    let (of, to) = (of.unwrap_or_default(), to.unwrap_or_default());
+    format!("no components are connected{of}{to} (revision {revision})\n")
+}
+
+/// What people see: a row for each component, and how many there are.
+pub(crate) fn describe_listing(listing: &Listing) -> String {
     let count = match listing.components.len() {
-        0 => {
-            return format!(
-                "no components are connected (revision {})\n",
-                listing.revision
-            );
-        }
         1 => "1 component".to_owned(),
         count => format!("{count} components"),
     };
@@ -98,7 +101,10 @@ pub(crate) fn describe(listing: &Listing) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::cli::args::{Args, Command};
 
     fn listing() -> Listing {
         let component = Component {
@@ -130,12 +136,19 @@ mod tests {
         let expected = "DOMAIN     NODE   INCARNATION  KIND\n\
                         a.example  node1  7            subdomain\n\
                         1 component (revision 42)\n";
-        assert_eq!(describe(&listing()), expected);
-        let empty = Listing {
-            revision: 9,
-            components: Vec::new(),
-        };
-        let expected = "no components are connected (revision 9)\n";
-        assert_eq!(describe(&empty), expected);
+        assert_eq!(describe_listing(&listing()), expected);
+        for (options, expected) in [
+            (&[][..], "no components are connected (revision 9)\n"),
+            (
+                &["--domain", "A.example", "--node", "n1"],
+                "no components are connected as a.example to n1 (revision 9)\n",
+            ),
+        ] {
+            let line = ["switchyard", "components"].iter().chain(options);
+            let Command::Components(args) = Args::parse_from(line).command else {
+                panic!("{options:?}")
+            };
+            assert_eq!(describe_none(&args, 9), expected);
+        }
     }
 }

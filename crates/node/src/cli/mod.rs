@@ -20,7 +20,7 @@ use tokio::runtime::Builder;
 use args::{Args, Command};
 use exit::Failure;
 
-pub(crate) use components::describe as describe_components;
+pub(crate) use components::describe_listing;
 pub(crate) use output::print;
 pub(crate) use table::Table;
 

@@ -68,7 +68,12 @@ async fn exchange(
 async fn show(plan: &[NodePlan], api: &ApiClient, exchange: &Exchange) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut screen = Screen::new();
-    screen.introduce(plan, &api.list(ListRequest::default()).await?)?;
+    // The node that is asked must have heard of both components.
+    let current = ListRequest {
+        linearizable: true,
+        ..ListRequest::default()
+    };
+    screen.introduce(plan, &api.list(current).await?)?;
     let mut ticks = interval_at(start + REFRESH, REFRESH);
     let mut received_before = 0;
     loop {

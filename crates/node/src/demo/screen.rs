@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use super::exchange::{ALPHA, BETA};
 use super::plan::{NodePlan, PASSWORD, Ports};
 use crate::api_client::Listing;
-use crate::cli::{Table, describe_components, print};
+use crate::cli::{Table, describe_listing, print};
 
 /// Shows how the demo goes: a picture that is drawn anew on a terminal, a line at a time
 /// elsewhere.
@@ -41,7 +41,7 @@ impl Screen {
     pub(crate) fn introduce(&self, plan: &[NodePlan], listing: &Listing) -> anyhow::Result<()> {
         let mut text = introduction(plan);
         if !self.is_terminal {
-            text += &describe_components(listing);
+            text += &describe_listing(listing);
         }
         print(&text)
     }
@@ -52,7 +52,7 @@ impl Screen {
         if !self.is_terminal {
             return print(&line);
         }
-        let picture = format!("{}{line}", describe_components(&standing.listing));
+        let picture = format!("{}{line}", describe_listing(&standing.listing));
         let up = match self.drawn_lines {
             0 => String::new(),
             lines => format!("\x1b[{lines}A\x1b[J"),
@@ -85,6 +85,8 @@ fn introduction(plan: &[NodePlan]) -> String {
         nodes.push([name.clone(), components, api, http]);
     }
     let mut text = format!("Three nodes form a cluster on this machine:\n\n{nodes}\n");
+    let program = std::env::args().next();
+    let program = program.as_deref().unwrap_or("switchyard");
     if let Some(node) = plan.last() {
         let Ports {
             components,
@@ -99,8 +101,8 @@ fn introduction(plan: &[NodePlan]) -> String {
              password \"{PASSWORD}\";\nwith slixmpp for example:\n\n    \
              ComponentXMPP(\"me.example\", \"{PASSWORD}\", \"{}\", {})\n\n\
              Ask any of them who is connected where:\n\n    \
-             switchyard components --api {api}\n    \
-             switchyard cluster status --api {api}\n    \
+             {program} components --api {api}\n    \
+             {program} cluster status --api {api}\n    \
              curl http://{http}/metrics\n\n\
              Ctrl-C ends the demo.\n\n",
             components.ip(),
