@@ -65,15 +65,20 @@ impl<S: RouteSession> Reader<S> {
     async fn read_all(&mut self, stop: &CancellationToken) -> ReadEnd {
         let mut stopped = pin!(stop.cancelled());
         loop {
-            if let Some(end) = self.route_buffered(stop).await {
-                return end;
-            }
+            let outcome = self.route_buffered().await;
             // Whoever causes more error replies than it reads is not read either.
             if self.outbox.is_overfull() {
                 tokio::select! {
                     () = self.outbox.wait_for_reply_room() => {}
                     () = &mut stopped => return ReadEnd::Stopped,
                 }
+            }
+            match outcome {
+                Outcome::More => {}
+                Outcome::Limit if stop.is_cancelled() => return ReadEnd::Stopped,
+                Outcome::Limit => continue,
+                Outcome::End => return ReadEnd::Ended,
+                Outcome::Error(error) => return ReadEnd::Xml(error),
             }
             self.shrink();
             tokio::select! {
@@ -88,28 +93,20 @@ impl<S: RouteSession> Reader<S> {
         }
     }
 
-    /// Deals with every complete stanza in the buffer.
-    async fn route_buffered(&mut self, stop: &CancellationToken) -> Option<ReadEnd> {
-        loop {
-            let mut stanzas = std::mem::take(&mut self.stanzas);
-            let progress = self
-                .framer
-                .read_elements(self.buffer.as_slice(), BATCH, &mut stanzas);
-            let chunk = self.buffer.split_to(progress.consumed);
-            if !stanzas.is_empty() {
-                ListenerMetrics::add(&self.metrics.stanzas_in, stanzas.len() as u64);
-                self.forward(&chunk, &stanzas).await;
-                stanzas.clear();
-            }
-            self.stanzas = stanzas;
-            match progress.outcome {
-                Outcome::More => return None,
-                Outcome::Limit if stop.is_cancelled() => return Some(ReadEnd::Stopped),
-                Outcome::Limit => {}
-                Outcome::End => return Some(ReadEnd::Ended),
-                Outcome::Error(error) => return Some(ReadEnd::Xml(error)),
-            }
+    /// Deals with the complete stanzas in the buffer, one batch of them.
+    async fn route_buffered(&mut self) -> Outcome {
+        let mut stanzas = std::mem::take(&mut self.stanzas);
+        let progress = self
+            .framer
+            .read_elements(self.buffer.as_slice(), BATCH, &mut stanzas);
+        let chunk = self.buffer.split_to(progress.consumed);
+        if !stanzas.is_empty() {
+            ListenerMetrics::add(&self.metrics.stanzas_in, stanzas.len() as u64);
+            self.forward(&chunk, &stanzas).await;
+            stanzas.clear();
         }
+        self.stanzas = stanzas;
+        progress.outcome
     }
 
     /// Routes `stanzas`, which lie in `chunk`, in their order, in runs as long as possible.

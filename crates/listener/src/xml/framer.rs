@@ -113,7 +113,9 @@ impl Framer {
                 match buffer.get(at..).unwrap_or_default() {
                     _ if self.is_empty => break Outcome::End,
                     [] | [b'<'] => break Outcome::More,
-                    [b'<', b'/', ..] => break self.end_of_stream(buffer, &mut at),
+                    [b'<', b'/', ..] if out.len() < full => {
+                        break self.end_of_stream(buffer, &mut at);
+                    }
                     [b'<', b'!' | b'?', ..] | [..=b';' | b'='.., ..] => {
                         break self.no_element(buffer, at);
                     }

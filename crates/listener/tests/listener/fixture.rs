@@ -1,0 +1,80 @@
+//! A listener with a router behind it.
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use switchyard_listener::{Listener, ListenerConfig, ListenerMetrics, Secret};
+use switchyard_registry::Domain;
+use tokio::task::{JoinHandle, yield_now};
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{Client, SECRET};
+use crate::switch::{Switch, SwitchRouter};
+
+pub(crate) struct Fixture {
+    pub(crate) address: SocketAddr,
+    pub(crate) switch: Arc<Switch>,
+    pub(crate) metrics: Arc<ListenerMetrics>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) serving: JoinHandle<()>,
+}
+
+impl Fixture {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}, Switch::new()).await
+    }
+
+    pub(crate) async fn configured(configure: impl FnOnce(&mut ListenerConfig)) -> Self {
+        Self::with(configure, Switch::new()).await
+    }
+
+    pub(crate) async fn with(configure: impl FnOnce(&mut ListenerConfig), switch: Switch) -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut config = ListenerConfig::new(address, Secret::new(SECRET));
+        config.hosts = Arc::new([Domain::prepare("example.org").unwrap()]);
+        configure(&mut config);
+        let listener = Listener::bind(config).unwrap();
+        let switch = Arc::new(switch);
+        let shutdown = CancellationToken::new();
+        Self {
+            address: listener.local_addr(),
+            metrics: listener.metrics(),
+            switch: Arc::clone(&switch),
+            shutdown: shutdown.clone(),
+            serving: tokio::spawn(listener.serve(
+                Arc::clone(&switch),
+                Arc::new(SwitchRouter(switch)),
+                shutdown,
+            )),
+        }
+    }
+
+    pub(crate) async fn connect(&self, domain: &str) -> Client {
+        Client::connect(self.address, domain).await
+    }
+
+    /// A connection on which the headers have been exchanged.
+    pub(crate) async fn open(&self, domain: &str) -> (Client, String) {
+        let (client, header) = Client::open(self.address, domain).await;
+        (client, header.id.unwrap())
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let waiting = async {
+        while !condition() {
+            yield_now().await;
+        }
+    };
+    bounded(what, waiting).await;
+}
+
+pub(crate) async fn bounded<F: Future>(what: &str, future: F) -> F::Output {
+    let limit = std::time::Duration::from_secs(60);
+    match tokio::time::timeout(limit, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("waited in vain: {what}"),
+    }
+}
