@@ -5,7 +5,6 @@ use switchyard_listener::{Stanza, StanzaKind};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::component::{Incoming, connect};
 use super::lane::Lane;
@@ -21,8 +20,6 @@ pub(crate) const BETA: &str = "beta.example";
 pub(crate) struct Exchange {
     /// The one direction and the other.
     pub(crate) lanes: [Arc<Lane>; 2],
-    /// No further message is sent.
-    stop: CancellationToken,
     /// The tasks of both components; dropping them disconnects.
     _tasks: JoinSet<()>,
 }
@@ -38,15 +35,13 @@ impl Exchange {
         let [forth, back] = &lanes;
         let (alpha_in, alpha_out) = connect(alpha, ALPHA, password).await?;
         let (beta_in, beta_out) = connect(beta, BETA, password).await?;
-        let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(receive(alpha_in, Arc::clone(back), Arc::clone(forth)));
         tasks.spawn(receive(beta_in, Arc::clone(forth), Arc::clone(back)));
-        tasks.spawn(send(alpha_out, Arc::clone(forth), stop.clone()));
-        tasks.spawn(send(beta_out, Arc::clone(back), stop.clone()));
+        tasks.spawn(send(alpha_out, Arc::clone(forth)));
+        tasks.spawn(send(beta_out, Arc::clone(back)));
         Ok(Self {
             lanes,
-            stop,
             _tasks: tasks,
         })
     }
@@ -67,15 +62,15 @@ impl Exchange {
 
     /// Stops sending; ready when everything that was sent has arrived.
     pub(crate) async fn drain(&self) {
-        self.stop.cancel();
+        self.lanes.iter().for_each(|lane| lane.stop());
         for lane in &self.lanes {
             lane.drained().await;
         }
     }
 }
 
-async fn send(mut stream: OwnedWriteHalf, lane: Arc<Lane>, stop: CancellationToken) {
-    while let Some(messages) = stop.run_until_cancelled(lane.next_messages()).await {
+async fn send(mut stream: OwnedWriteHalf, lane: Arc<Lane>) {
+    while let Some(messages) = lane.next_messages().await {
         if let Err(error) = stream.write_all(messages.as_bytes()).await {
             return lane.fault(format!("cannot send: {error}"));
         }
