@@ -200,3 +200,118 @@ pub(super) fn prepare(domain: &str) -> Result<Domain, Status> {
     Domain::prepare(domain)
         .map_err(|error| Status::invalid_argument(format!("{domain:?} is no domain: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::table::NodeRow;
+    use crate::{ConnectionId, Incarnation, NodeId};
+
+    /// `d0` to `d4` on nodes `b` and `a`, as domain and as prefix; every other one hidden.
+    fn state() -> State {
+        let node = |name: &str| NodeRow {
+            name: name.into(),
+            address: "127.0.0.1:1".into(),
+            boot: 1,
+            incarnation: Some(Incarnation(1)),
+            sequence: 0,
+        };
+        let nodes = BTreeMap::from([(NodeId(1), node("b")), (NodeId(2), node("a"))]);
+        let rows = (0..20_u64).map(|number| {
+            let name = Name {
+                domain: Domain::prepare(&format!("d{}", number / 4)).unwrap(),
+                is_subdomain: number % 4 >= 2,
+            };
+            let row = Row {
+                node: NodeId(1 + number % 2),
+                connection: ConnectionId(number),
+                hidden: (number / 4) % 2 == 0,
+            };
+            (name, row)
+        });
+        State {
+            table: Table::restore(nodes, rows),
+            ..State::default()
+        }
+    }
+
+    /// All pages, `size` rows each.
+    fn pages(state: &State, size: u32, request: &pb::ListRequest) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut token = String::new();
+        loop {
+            let request = pb::ListRequest {
+                page_size: size,
+                page_token: token,
+                ..request.clone()
+            };
+            let page = Listing::new(request).unwrap().page(state);
+            assert!(page.components.len() <= size as usize);
+            all.extend(page.components.iter().map(|row| {
+                let kind = if row.is_subdomain { "*" } else { "" };
+                format!("{}{kind}@{}", row.domain, row.node)
+            }));
+            token = page.next_page_token;
+            if token.is_empty() {
+                return all;
+            }
+            assert!(!page.components.is_empty(), "an empty page is the last one");
+        }
+    }
+
+    #[test]
+    fn contract_a1_pages_of_any_size_make_one_sorted_list() {
+        let state = state();
+        let whole = pages(&state, 1000, &pb::ListRequest::default());
+        assert_eq!(whole[..5], ["d0@a", "d0@b", "d0*@a", "d0*@b", "d1@a"]);
+        assert_eq!(whole.len(), 20);
+        for size in 1..22 {
+            assert_eq!(pages(&state, size, &pb::ListRequest::default()), whole);
+        }
+    }
+
+    #[test]
+    fn contract_a1_each_filter_must_match() {
+        let state = state();
+        let list = |request| pages(&state, 3, &request);
+        let domain = pb::ListRequest {
+            domain: Some("D3.".to_owned()),
+            ..pb::ListRequest::default()
+        };
+        assert_eq!(list(domain.clone()), ["d3@a", "d3@b", "d3*@a", "d3*@b"]);
+        let one = pb::ListRequest {
+            node: Some("b".to_owned()),
+            is_subdomain: Some(true),
+            ..domain.clone()
+        };
+        assert_eq!(list(one), ["d3*@b"]);
+        let none = pb::ListRequest {
+            hidden: Some(true),
+            ..domain
+        };
+        assert_eq!(list(none), [""; 0]);
+        let prefix = |prefix: &str| pb::ListRequest {
+            domain_prefix: Some(prefix.to_owned()),
+            hidden: Some(true),
+            is_subdomain: Some(false),
+            ..pb::ListRequest::default()
+        };
+        assert_eq!(list(prefix("d")).len(), 6);
+        assert_eq!(list(prefix("d4")), ["d4@a", "d4@b"]);
+        assert_eq!(list(prefix("")).len(), 6);
+        assert_eq!(list(prefix("x")), [""; 0]);
+    }
+
+    #[test]
+    fn a_token_of_somebody_else_is_refused() {
+        for token in ["x", "d", "d a", "z a b", "d  b"] {
+            let request = pb::ListRequest {
+                page_token: token.to_owned(),
+                ..pb::ListRequest::default()
+            };
+            assert!(Listing::new(request).is_err(), "{token:?}");
+        }
+    }
+}

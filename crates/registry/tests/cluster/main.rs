@@ -1,6 +1,8 @@
 //! Clusters of registries: formation, registration, failure and return.
 
-// A failure in the fixture is a failed test.
+// A failure in what the tests share is a failed test.
+#[allow(clippy::unwrap_used)]
+mod api;
 #[allow(clippy::unwrap_used)]
 mod fixture;
 
