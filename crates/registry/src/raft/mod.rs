@@ -8,6 +8,7 @@ mod codec;
 mod log_db;
 mod log_store;
 mod network;
+mod reachability;
 mod server;
 mod snapshot;
 mod state_machine;

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::error::{
-    Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable,
+    Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Timeout,
+    Unreachable,
 };
-use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use openraft::network::{Backoff, RPCOption, RPCTypes, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AnyError, OptionalSend};
 use tokio_stream::iter;
-use tonic::Request;
 use tonic::transport::Channel;
 
 use super::channels::{Channels, Lane};
+use super::reachability::Reachability;
 use super::types::{Member, Snapshot, TypeConfig, Vote};
 use crate::NodeId;
 use crate::identity::Identity;
@@ -30,12 +31,14 @@ pub(crate) struct Network {
     channels: Arc<Channels>,
     identity: Arc<Identity>,
     replica: Arc<Replica>,
+    peers: Arc<Reachability>,
 }
 
 /// One peer, as openraft talks to it. Cheap to make: the connection is kept in [`Channels`].
 #[derive(Debug)]
 pub(crate) struct Peer {
     id: u64,
+    name: String,
     /// Where it was when it became a member.
     address: String,
     network: Network,
@@ -60,6 +63,7 @@ impl Network {
             channels,
             identity,
             replica,
+            peers: Arc::default(),
         }
     }
 }
@@ -70,6 +74,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     async fn new_client(&mut self, target: u64, node: &Member) -> Peer {
         Peer {
             id: target,
+            name: node.name.clone(),
             address: node.address.clone(),
             network: self.clone(),
         }
@@ -99,6 +104,58 @@ impl Peer {
     fn header(&self) -> Option<pb::Header> {
         Some(self.network.identity.header(self.id))
     }
+
+    /// Waits for an answer no longer than `option` says: a call that hangs would hold up
+    /// openraft.
+    async fn within<T>(
+        &self,
+        option: &RPCOption,
+        action: RPCTypes,
+        call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    ) -> Result<T, Failure> {
+        let limit = option.hard_ttl();
+        match tokio::time::timeout(limit, call).await {
+            Ok(Ok(response)) => {
+                self.network.peers.reached(self.id, &self.name);
+                Ok(response.into_inner())
+            }
+            Ok(Err(status)) => {
+                self.network.peers.failed(self.id, &self.name, &status);
+                Err(Failure::Unreachable(Unreachable::new(&status)))
+            }
+            Err(_) => Err(Failure::Late(Timeout {
+                action,
+                id: self.network.identity.id().0,
+                target: self.id,
+                timeout: limit,
+            })),
+        }
+    }
+}
+
+/// No answer from a peer. Where one is merely late openraft tries again at once, since it has
+/// waited already; otherwise it pauses first.
+enum Failure {
+    Late(Timeout<u64>),
+    Unreachable(Unreachable),
+}
+
+impl From<Failure> for RpcError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Late(timeout) => timeout.into(),
+            Failure::Unreachable(unreachable) => unreachable.into(),
+        }
+    }
+}
+
+impl From<Failure> for StreamingError<TypeConfig, Fatal<u64>> {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Late(timeout) => timeout.into(),
+            Failure::Unreachable(unreachable) => unreachable.into(),
+        }
+    }
 }
 
 impl RaftNetwork<TypeConfig> for Peer {
@@ -115,11 +172,9 @@ impl RaftNetwork<TypeConfig> for Peer {
             entries: rpc.entries.iter().map(Into::into).collect(),
             committed: rpc.leader_commit.map(Into::into),
         };
-        let answer = within(
-            option.hard_ttl(),
-            client.append_entries(timed(request, &option)),
-        );
-        append_outcome(answer.await?).ok_or_else(|| malformed("append").into())
+        let call = client.append_entries(request);
+        let answer = self.within(&option, RPCTypes::AppendEntries, call).await?;
+        append_outcome(answer).ok_or_else(|| malformed("append").into())
     }
 
     async fn vote(
@@ -133,7 +188,8 @@ impl RaftNetwork<TypeConfig> for Peer {
             vote: Some(rpc.vote.into()),
             last_log_id: rpc.last_log_id.map(Into::into),
         };
-        let answer = within(option.hard_ttl(), client.vote(timed(request, &option))).await?;
+        let call = client.vote(request);
+        let answer = self.within(&option, RPCTypes::Vote, call).await?;
         let vote: Vote = answer.vote.ok_or_else(|| malformed("vote"))?.into();
         Ok(VoteResponse {
             vote,
@@ -155,9 +211,9 @@ impl RaftNetwork<TypeConfig> for Peer {
             vote: Some(vote.into()),
             size: snapshot.snapshot.len() as u64,
         };
-        let request = timed(iter(chunks(head, *snapshot.snapshot)), &option);
+        let call = client.install_snapshot(iter(chunks(head, *snapshot.snapshot)));
         let answer = tokio::select! {
-            answer = within(option.hard_ttl(), client.install_snapshot(request)) => answer?,
+            answer = self.within(&option, RPCTypes::InstallSnapshot, call) => answer?,
             closed = cancel => return Err(closed.into()),
         };
         let vote = answer.vote.ok_or_else(|| malformed("snapshot"))?;
@@ -166,24 +222,6 @@ impl RaftNetwork<TypeConfig> for Peer {
 
     fn backoff(&self) -> Backoff {
         Backoff::new(std::iter::repeat(BACKOFF))
-    }
-}
-
-fn timed<T>(message: T, option: &RPCOption) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(option.hard_ttl());
-    request
-}
-
-/// Waits for an answer no longer than `limit`: a call that hangs would hold up openraft.
-async fn within<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
-) -> Result<T, Unreachable> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(Unreachable::new(&status)),
-        Err(elapsed) => Err(Unreachable::new(&elapsed)),
     }
 }
 
