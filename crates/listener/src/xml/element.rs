@@ -2,13 +2,14 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2, memmem};
 
-use super::error::Fault;
 use super::escape::unescape_attribute;
+use super::fault::{Fault, Stop, Wrong};
+use super::name::{self, Name, span};
 use super::namespaces::{COMPONENT_ACCEPT, Namespaces, STREAMS, is_content};
 use super::rewrite::Rewrite;
 use super::scope::Scope;
-use super::tag::{self, Attribute, StartTag, TagSearch, span};
-use super::{Limits, XmlErrorKind, text};
+use super::tag::{Attribute, StartTag, TagSearch};
+use super::{Limits, text};
 use crate::{Span, Stanza, StanzaKind};
 
 /// Walks through one first-level element, token by token, and checks each token once when it has
@@ -29,6 +30,7 @@ pub(super) struct Element {
     /// Those of the tag that is being read; here to keep the allocation.
     attributes: Vec<Attribute>,
     stanza: Stanza,
+    /// Bytes looked at, again ones counted again.
     #[cfg(test)]
     pub(super) looked_at: usize,
 }
@@ -50,18 +52,9 @@ enum Search {
 /// An element whose end tag has not been read.
 #[derive(Debug, Clone, Copy)]
 struct OpenTag {
-    name: Span,
+    name: Name,
     /// Prefixes declared before it was opened.
     outer_prefixes: u32,
-}
-
-/// How the walk through a token ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
-    /// It is checked, and [`Element::at`] behind it.
-    Complete,
-    /// Its end has not arrived.
-    Partial,
 }
 
 const EMPTY: Span = span(0, 0);
@@ -93,7 +86,8 @@ impl Element {
     }
 
     /// True between the first call of [`Self::advance`] for an element and its last.
-    pub(super) fn has_begun(&self) -> bool {
+    #[inline]
+    pub(super) const fn has_begun(&self) -> bool {
         self.at > 0 || !matches!(self.search, Search::None)
     }
 
@@ -107,79 +101,77 @@ impl Element {
 
     /// The name of the innermost open element.
     pub(super) fn innermost<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        self.open.last().map(|open| open.name.of(bytes))
+        self.open.last().map(|open| open.name.span.of(bytes))
     }
 
-    /// Goes on in `bytes`, which begin with the element's `<` as they did before. Gives the
-    /// element when it is complete; then it is [reset](Self::reset).
+    /// The element that was complete last.
+    pub(super) const fn stanza(&self) -> &Stanza {
+        &self.stanza
+    }
+
+    /// Goes on in `bytes`, which begin with the element's `<` as they did before. True when the
+    /// element is complete: [`Self::stanza`] has it, and the next one may come.
+    #[inline]
     pub(super) fn advance(
         &mut self,
         bytes: &[u8],
         scope: &Scope,
         limits: &Limits,
-    ) -> Result<Option<Stanza>, Fault> {
-        if !self.resume_search(bytes)? {
-            return Ok(None);
+    ) -> Result<bool, Fault> {
+        if !matches!(self.search, Search::None) && !self.resume_search(bytes)? {
+            return Ok(false);
         }
         loop {
-            let token = self.token(bytes, scope, limits)?;
-            if token == Token::Partial {
-                return Ok(None);
+            match self.token(bytes, scope, limits) {
+                Ok(end) => {
+                    self.look(end - self.at);
+                    self.at = end;
+                }
+                Err(Stop::Partial) => return Ok(false),
+                Err(Stop::Fault(fault)) => return Err(fault),
             }
             if self.open.is_empty() {
                 self.stanza.span = span(0, self.at);
-                self.reset();
-                return Ok(Some(self.stanza));
+                self.at = 0;
+                return Ok(true);
             }
         }
     }
 
+    /// Reads the token at [`Self::at`]. Gives its end.
     #[inline]
-    fn token(&mut self, bytes: &[u8], scope: &Scope, limits: &Limits) -> Result<Token, Fault> {
-        let rest = bytes.get(self.at..).unwrap_or_default();
-        match rest {
-            [] | [b'<'] => Ok(Token::Partial),
+    fn token(&mut self, bytes: &[u8], scope: &Scope, limits: &Limits) -> Result<usize, Stop> {
+        match bytes.get(self.at..).unwrap_or_default() {
+            [] | [b'<'] => Err(Stop::Partial),
             [b'<', b'/', ..] => self.end_tag(bytes),
             [b'<', b'!', ..] => self.cdata(bytes),
-            [b'<', b'?', ..] => {
-                let text = "processing instructions are not allowed in XMPP";
-                Err(Fault::restricted(text, self.at))
-            }
+            [b'<', b'?', ..] => Wrong::Instruction.stop(self.at),
             [b'<', ..] => self.start_tag(bytes, scope, limits),
-            _ => self.text(bytes),
+            _ => match text::run(bytes, self.at) {
+                Err(stop) => self.unfinished_text(bytes, stop),
+                end => end,
+            },
         }
     }
 
-    /// Goes on with the search for the end of the token that [`Self::at`] points to. False if
-    /// the end is still missing.
+    /// Goes on with the search for the end of the token at [`Self::at`]. False if it is still
+    /// missing.
+    #[cold]
     fn resume_search(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
         let rest = |from: usize| bytes.get(from..).unwrap_or_default();
-        let found = match &mut self.search {
+        let (from, found) = match &mut self.search {
             Search::None => return Ok(true),
-            Search::Text(from) => memchr(b'<', rest(*from)).is_some(),
             Search::StartTag(search) => {
-                let _before = search.position();
-                let found = search.resume(bytes)?;
-                #[cfg(test)]
-                {
-                    self.looked_at += search.position() - _before;
-                }
-                found
+                let from = search.position();
+                (from, search.resume(bytes)?)
             }
-            Search::EndTag(from) => match memchr2(b'>', b'<', rest(*from)) {
-                Some(at) if rest(*from).get(at) == Some(&b'<') => {
-                    return Err(Fault::malformed("\"<\" in a tag", *from + at));
-                }
-                found => found.is_some(),
-            },
-            Search::Cdata(from) => memmem::find(rest(*from), b"]]>").is_some(),
+            Search::Text(from) => (*from, memchr(b'<', rest(*from)).is_some()),
+            Search::EndTag(from) => (*from, finds_end(rest(*from), *from)?),
+            Search::Cdata(from) => (*from, memmem::find(rest(*from), b"]]>").is_some()),
         };
+        self.look(bytes.len().saturating_sub(from));
         if let Search::Text(from) | Search::EndTag(from) | Search::Cdata(from) = &mut self.search {
-            #[cfg(test)]
-            {
-                self.looked_at += bytes.len().saturating_sub(*from);
-            }
-            // A CDATA section's end may be cut in two.
+            // The end of a CDATA section may be cut in pieces.
             *from = bytes.len().saturating_sub(2).max(*from);
         }
         if found {
@@ -188,71 +180,71 @@ impl Element {
         Ok(found)
     }
 
-    fn text(&mut self, bytes: &[u8]) -> Result<Token, Fault> {
-        match text::run(bytes, self.at) {
-            Ok(Some(end)) => Ok(self.complete(end)),
-            Ok(None) => Ok(self.partial(bytes, Search::Text(bytes.len()))),
-            Err(fault) => {
-                let rest = bytes.get(self.at..).unwrap_or_default();
-                if memchr(b'<', rest).is_some() {
-                    return Err(fault);
-                }
-                Ok(self.partial(bytes, Search::Text(bytes.len())))
-            }
+    /// Character data could not be read: it is unfinished, or something in it is wrong.
+    #[cold]
+    fn unfinished_text(&mut self, bytes: &[u8], stop: Stop) -> Result<usize, Stop> {
+        let rest = bytes.get(self.at..).unwrap_or_default();
+        match (stop, memchr(b'<', rest)) {
+            (Stop::Fault(_), Some(_)) => Err(stop),
+            _ => self.partial(bytes, Search::Text(bytes.len())),
         }
     }
 
     #[inline]
-    fn start_tag(&mut self, bytes: &[u8], scope: &Scope, limits: &Limits) -> Result<Token, Fault> {
+    fn start_tag(&mut self, bytes: &[u8], scope: &Scope, limits: &Limits) -> Result<usize, Stop> {
         let max = limits.max_attributes;
         let tag = match StartTag::read(bytes, self.at, &mut self.attributes, max) {
-            Ok(Some(tag)) => tag,
-            incomplete => return self.unfinished_tag(bytes, incomplete.err()),
+            Ok(tag) => tag,
+            Err(stop) => return self.unfinished_tag(bytes, stop),
         };
         if self.open.len() >= limits.max_depth as usize {
-            return Err(Fault::policy("elements are nested too deeply", self.at));
+            return Wrong::Depth.stop(self.at);
         }
         let outer_prefixes = self.namespaces.len();
         if self.open.is_empty() {
             self.root(bytes, &tag, scope, limits)?;
-        } else if tag.namespaced {
-            self.inner_namespaces(bytes, &tag, scope, limits)?;
+        } else if tag.declares || tag.has_prefix {
+            self.namespaces(bytes, &tag, scope, limits)?;
         }
         if tag.empty {
             self.namespaces.truncate(outer_prefixes);
         } else {
             self.open.push(OpenTag {
-                name: tag.name.span,
+                name: tag.name,
                 outer_prefixes: outer_prefixes as u32,
             });
         }
-        Ok(self.complete(tag.end))
+        Ok(tag.end)
     }
 
-    /// A start tag could not be read: it is unfinished, or finished and `fault` is in it.
+    /// A start tag could not be read: it is unfinished, or something in it is wrong.
     #[cold]
-    fn unfinished_tag(&mut self, bytes: &[u8], fault: Option<Fault>) -> Result<Token, Fault> {
+    fn unfinished_tag(&mut self, bytes: &[u8], stop: Stop) -> Result<usize, Stop> {
         let mut search = TagSearch::new(self.at);
-        match (search.resume(bytes)?, fault) {
-            (true, Some(fault)) => Err(fault),
-            _ => Ok(self.partial(bytes, Search::StartTag(search))),
+        match (stop, search.resume(bytes)?) {
+            (Stop::Fault(_), true) => Err(stop),
+            _ => self.partial(bytes, Search::StartTag(search)),
         }
     }
 
-    fn inner_namespaces(
+    fn namespaces(
         &mut self,
         bytes: &[u8],
         tag: &StartTag,
         scope: &Scope,
         limits: &Limits,
     ) -> Result<(), Fault> {
-        self.namespaces
-            .declare(bytes, &self.attributes, limits.max_prefixes)?;
-        let rewrite = &mut self.stanza.rewrite;
-        self.namespaces
-            .check(bytes, tag, &self.attributes, scope, |index| {
-                rewrite.use_prefix(index);
-            })
+        if tag.declares {
+            let max = limits.max_prefixes;
+            self.namespaces.declare(bytes, &self.attributes, max)?;
+        }
+        if tag.has_prefix {
+            let rewrite = &mut self.stanza.rewrite;
+            let used = |index| rewrite.use_prefix(index);
+            self.namespaces
+                .check(bytes, tag, &self.attributes, scope, used)?;
+        }
+        Ok(())
     }
 
     /// Takes down what routing needs to know about the first-level element.
@@ -264,40 +256,41 @@ impl Element {
         scope: &Scope,
         limits: &Limits,
     ) -> Result<(), Fault> {
-        self.stanza = Stanza {
+        let mut stanza = Stanza {
             name: tag.name.span,
             start_tag: span(self.at, tag.end),
             ..UNKNOWN
         };
         let mut default = None;
-        let mut speaks = scope.language.is_none();
+        let mut has_language = false;
         for attribute in &self.attributes {
             let value = Some(attribute.value);
-            match attribute.name.span.of(bytes) {
-                b"from" => self.stanza.from = value,
-                b"to" => self.stanza.to = value,
-                b"type" => self.stanza.kind_attribute = value,
-                b"id" => self.stanza.id = value,
-                b"xmlns" => default = value,
-                b"xml:lang" => speaks = true,
+            match attribute.name.short() {
+                name::FROM => stanza.from = value,
+                name::TO => stanza.to = value,
+                name::TYPE => stanza.kind_attribute = value,
+                name::ID => stanza.id = value,
+                name::XMLNS => default = value,
+                name::XML_LANG => has_language = true,
                 _ => {}
             }
         }
-        if !speaks {
-            self.stanza.rewrite.set(Rewrite::LANGUAGE);
+        if !has_language && scope.language.is_some() {
+            stanza.rewrite.set(Rewrite::LANGUAGE);
         }
-        if !tag.namespaced {
-            self.stanza.kind = kind_of(tag.name.span.of(bytes));
+        stanza.kind = kind_of(tag.name.short());
+        self.stanza = stanza;
+        if !tag.declares && !tag.has_prefix {
             return Ok(());
         }
-        self.inner_namespaces(bytes, tag, scope, limits)?;
-        self.root_namespace(bytes, tag, default, scope)
+        self.namespaces(bytes, tag, scope, limits)?;
+        self.root_namespace(bytes, tag.name, default, scope)
     }
 
     fn root_namespace(
         &mut self,
         bytes: &[u8],
-        tag: &StartTag,
+        name: Name,
         default: Option<Span>,
         scope: &Scope,
     ) -> Result<(), Fault> {
@@ -305,107 +298,111 @@ impl Element {
         if default.as_deref().is_some_and(is_content) {
             self.stanza.rewrite.set(Rewrite::DEFAULT_NAMESPACE);
         }
-        let bound = self.namespaces.resolve(bytes, tag.name, scope)?;
+        let bound = self.namespaces.resolve(bytes, name, scope)?;
         let namespace = match bound {
             Some(bound) => bound.namespace(bytes, scope),
             None => default.unwrap_or(Cow::Borrowed(COMPONENT_ACCEPT)),
         };
-        let local = tag.name.local().of(bytes);
+        let local = name.local().of(bytes);
+        self.stanza.kind = StanzaKind::Other;
         if is_content(&namespace) {
-            self.stanza.kind = kind_of(local);
+            self.stanza.kind = kind_of(if local.len() <= 8 {
+                name::key(local)
+            } else {
+                0
+            });
             if bound.is_some() && namespace != COMPONENT_ACCEPT {
                 self.stanza.rewrite.set(Rewrite::ROOT_PREFIX);
             }
-        } else if namespace == STREAMS {
-            match local {
-                b"stream" => {
-                    let text = "a second stream header";
-                    return Err(Fault::new(XmlErrorKind::SecondHeader, text, self.at));
-                }
-                b"error" => self.stanza.rewrite.set(Rewrite::STREAM_ERROR),
-                _ => {}
-            }
+        } else if namespace == STREAMS && local == b"stream" {
+            return Err(Wrong::SecondHeader.at(self.at));
+        } else if namespace == STREAMS && local == b"error" {
+            self.stanza.rewrite.set(Rewrite::STREAM_ERROR);
         }
         Ok(())
     }
 
     #[inline]
-    fn end_tag(&mut self, bytes: &[u8]) -> Result<Token, Fault> {
+    fn end_tag(&mut self, bytes: &[u8]) -> Result<usize, Stop> {
         let Some(open) = self.open.last() else {
-            return Err(Fault::malformed("an end tag without a start tag", self.at));
+            return Wrong::EndTag.stop(self.at);
         };
-        if let Some(end) = tag::end_tag(bytes, self.at, open.name.of(bytes)) {
-            self.namespaces.truncate(open.outer_prefixes as usize);
-            self.open.pop();
-            return Ok(self.complete(end));
+        let Some(end) = open.name.end_tag(bytes, self.at) else {
+            return self.unfinished_end_tag(bytes);
+        };
+        self.namespaces.truncate(open.outer_prefixes as usize);
+        self.open.pop();
+        Ok(end)
+    }
+
+    /// An end tag is not that of the open element: it is unfinished, or another.
+    #[cold]
+    fn unfinished_end_tag(&mut self, bytes: &[u8]) -> Result<usize, Stop> {
+        let from = self.at + 2;
+        if finds_end(bytes.get(from..).unwrap_or_default(), from)? {
+            return Wrong::Mismatch.stop(self.at);
         }
-        let begin = self.at + 2;
-        let rest = bytes.get(begin..).unwrap_or_default();
-        match memchr2(b'>', b'<', rest) {
-            None => Ok(self.partial(bytes, Search::EndTag(bytes.len()))),
-            Some(at) if rest.get(at) == Some(&b'<') => {
-                Err(Fault::malformed("\"<\" in a tag", begin + at))
-            }
-            Some(_) => Err(Fault::malformed(MISMATCH, self.at)),
-        }
+        self.partial(bytes, Search::EndTag(bytes.len()))
     }
 
     /// A CDATA section, or what is not allowed behind `<!`.
-    fn cdata(&mut self, bytes: &[u8]) -> Result<Token, Fault> {
+    #[cold]
+    fn cdata(&mut self, bytes: &[u8]) -> Result<usize, Stop> {
         const OPEN: &[u8] = b"<![CDATA[";
         let rest = bytes.get(self.at..).unwrap_or_default();
-        if !rest.starts_with(OPEN) {
+        let Some(content) = rest.strip_prefix(OPEN) else {
             return match rest.get(2) {
-                _ if OPEN.starts_with(rest) => Ok(Token::Partial),
-                Some(b'-') => Err(Fault::restricted(
-                    "comments are not allowed in XMPP",
-                    self.at,
-                )),
-                Some(b'[') => Err(Fault::malformed("a malformed CDATA section", self.at)),
-                _ => Err(Fault::restricted("a DTD is not allowed in XMPP", self.at)),
+                _ if OPEN.starts_with(rest) => Err(Stop::Partial),
+                Some(b'-') => Wrong::Comment.stop(self.at),
+                Some(b'[') => Wrong::Cdata.stop(self.at),
+                _ => Wrong::Dtd.stop(self.at),
             };
-        }
-        let content = self.at + OPEN.len();
-        match memmem::find(rest.get(OPEN.len()..).unwrap_or_default(), b"]]>") {
-            Some(len) => {
-                text::cdata(bytes, content, content + len)?;
-                Ok(self.complete(content + len + 3))
-            }
-            None => {
-                let from = bytes.len().saturating_sub(2).max(content);
-                Ok(self.partial(bytes, Search::Cdata(from)))
-            }
-        }
+        };
+        let start = self.at + OPEN.len();
+        let Some(len) = memmem::find(content, b"]]>") else {
+            let from = bytes.len().saturating_sub(2).max(start);
+            return self.partial(bytes, Search::Cdata(from));
+        };
+        text::cdata(bytes, start, start + len)?;
+        Ok(start + len + 3)
     }
 
-    #[inline]
-    fn complete(&mut self, end: usize) -> Token {
-        #[cfg(test)]
-        {
-            self.looked_at += end - self.at;
-        }
-        self.at = end;
-        Token::Complete
-    }
-
-    fn partial(&mut self, _bytes: &[u8], search: Search) -> Token {
-        #[cfg(test)]
-        {
-            self.looked_at += _bytes.len().saturating_sub(self.at);
-        }
+    /// Remembers how far the search for the token's end has come.
+    fn partial(&mut self, bytes: &[u8], search: Search) -> Result<usize, Stop> {
+        self.look(bytes.len() - self.at);
         self.search = search;
-        Token::Partial
+        Err(Stop::Partial)
+    }
+
+    #[cfg(test)]
+    fn look(&mut self, bytes: usize) {
+        self.looked_at += bytes;
+    }
+
+    #[cfg(not(test))]
+    #[inline(always)]
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        clippy::unused_self,
+        reason = "counts in tests"
+    )]
+    fn look(&mut self, _bytes: usize) {}
+}
+
+/// Looks for the `>` of an end tag in `rest`, which begins at `from`.
+fn finds_end(rest: &[u8], from: usize) -> Result<bool, Fault> {
+    match memchr2(b'>', b'<', rest) {
+        Some(at) if rest.get(at) == Some(&b'<') => Err(Wrong::BracketInTag.at(from + at)),
+        found => Ok(found.is_some()),
     }
 }
 
-/// The text of the error for an end tag with another name than the open element has.
-pub(super) const MISMATCH: &str = "an end tag that does not match the open element";
-
-fn kind_of(local: &[u8]) -> StanzaKind {
+#[inline]
+const fn kind_of(local: u64) -> StanzaKind {
     match local {
-        b"iq" => StanzaKind::Iq,
-        b"message" => StanzaKind::Message,
-        b"presence" => StanzaKind::Presence,
+        name::IQ => StanzaKind::Iq,
+        name::MESSAGE => StanzaKind::Message,
+        name::PRESENCE => StanzaKind::Presence,
         _ => StanzaKind::Other,
     }
 }

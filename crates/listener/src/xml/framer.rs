@@ -4,12 +4,13 @@ use bytes::BytesMut;
 use memchr::memchr2;
 
 use super::chars::{self, FORBIDDEN};
-use super::element::{Element, MISMATCH};
-use super::error::{Fault, XmlError, XmlErrorKind};
+use super::element::Element;
+use super::error::XmlError;
+use super::fault::{Fault, Wrong};
 use super::header::{HeaderReader, StreamHeader};
 use super::rewrite;
 use super::scope::Scope;
-use super::{Limits, tag};
+use super::{Limits, name};
 use crate::Stanza;
 
 /// Finds the first-level elements in the bytes of a stream and checks them (contract X1 to X3),
@@ -124,11 +125,12 @@ impl Framer {
                 }
             }
             match self.read_element(buffer, at) {
-                Ok(Some(stanza)) => {
+                Ok(true) => {
+                    let stanza = self.element.stanza().moved(at as u32);
                     at = stanza.span.end as usize;
                     out.push(stanza);
                 }
-                Ok(None) => break Outcome::More,
+                Ok(false) => break Outcome::More,
                 Err(fault) => break self.error(buffer, at, fault),
             }
         };
@@ -150,19 +152,17 @@ impl Framer {
         rewrite::rewrite(&self.scope, buffer, stanza, out)
     }
 
+    /// Reads on in the element at `at`. True when it is complete.
     #[inline]
-    fn read_element(&mut self, buffer: &[u8], at: usize) -> Result<Option<Stanza>, Fault> {
+    fn read_element(&mut self, buffer: &[u8], at: usize) -> Result<bool, Fault> {
         let rest = buffer.get(at..).unwrap_or_default();
         let max = self.limits.stanza_bytes();
         let bytes = rest.get(..max).unwrap_or(rest);
-        match self.element.advance(bytes, &self.scope, &self.limits)? {
-            Some(stanza) => Ok(Some(stanza.moved(at as u32))),
-            None if rest.len() > max => {
-                let text = "the stanza is longer than this listener allows";
-                Err(Fault::policy(text, max))
-            }
-            None => Ok(None),
+        let is_complete = self.element.advance(bytes, &self.scope, &self.limits)?;
+        if !is_complete && rest.len() > max {
+            return Err(Wrong::StanzaTooLong.at(max));
         }
+        Ok(is_complete)
     }
 
     /// What begins at `at` is an end tag.
@@ -177,57 +177,44 @@ impl Framer {
         if found.is_none() {
             self.end_searched = bounded.len();
             if rest.len() > bounded.len() {
-                return self.error(buffer, *at, Fault::policy("an end tag that is too long", 0));
+                return self.error(buffer, *at, Wrong::EndTagTooLong.at(0));
             }
             return Outcome::More;
         }
         let name = self.scope.root.as_deref().unwrap_or_default();
-        match tag::end_tag(bounded, 0, name) {
+        match name::end_tag(bounded, 0, name) {
             Some(len) if !name.is_empty() => {
                 *at += len;
                 Outcome::End
             }
-            _ => self.error(
-                buffer,
-                *at,
-                Fault::malformed("an end tag without a start tag", 0),
-            ),
+            _ => self.error(buffer, *at, Wrong::EndTag.at(0)),
         }
     }
 
     /// What begins at `at` is none of the elements that may stand here.
     fn no_element(&mut self, buffer: &[u8], at: usize) -> Outcome {
-        let fault = match buffer.get(at..).unwrap_or_default() {
-            [b'<', b'?', ..] => {
-                Fault::restricted("processing instructions are not allowed in XMPP", 0)
-            }
+        let wrong = match buffer.get(at..).unwrap_or_default() {
             [b'<', b'!'] => return Outcome::More,
-            [b'<', b'!', b'-', ..] => Fault::restricted("comments are not allowed in XMPP", 0),
-            [b'<', b'!', b'[', ..] => bad_format(),
-            [b'<', ..] => Fault::restricted("a DTD is not allowed in XMPP", 0),
-            [byte, ..] if chars::is(*byte, FORBIDDEN) || matches!(byte, 0x80..0xC2 | 0xF5..) => {
-                Fault::malformed("a byte that is not allowed in XML", 0)
-            }
-            _ => bad_format(),
+            [b'<', b'?', ..] => Wrong::Instruction,
+            [b'<', b'!', b'-', ..] => Wrong::Comment,
+            [b'<', b'!', b'[', ..] => Wrong::TextBetween,
+            [b'<', ..] => Wrong::Dtd,
+            [byte, ..] if chars::is(*byte, FORBIDDEN) => Wrong::ForbiddenByte,
+            // No character begins with one of these.
+            [0x80..0xC2 | 0xF5.., ..] => Wrong::ForbiddenByte,
+            _ => Wrong::TextBetween,
         };
-        self.error(buffer, at, fault)
+        self.error(buffer, at, wrong.at(0))
     }
 
     fn error(&mut self, buffer: &[u8], at: usize, fault: Fault) -> Outcome {
         let mut error = XmlError::from(fault);
-        if fault.text == MISMATCH {
-            let element = buffer.get(at..).unwrap_or_default();
-            if let Some(name) = self.element.innermost(element) {
-                let name = name.get(..64).unwrap_or(name);
-                let name = String::from_utf8_lossy(name);
-                error.text = Cow::Owned(format!("{MISMATCH}, <{name}>"));
-            }
+        let element = buffer.get(at..).unwrap_or_default();
+        if let (Wrong::Mismatch, Some(name)) = (fault.what, self.element.innermost(element)) {
+            let name = String::from_utf8_lossy(name.get(..64).unwrap_or(name));
+            error.text = Cow::Owned(format!("{}, <{name}>", error.text));
         }
         self.element.reset();
         Outcome::Error(error)
     }
-}
-
-fn bad_format() -> Fault {
-    Fault::new(XmlErrorKind::BadFormat, "text between stanzas", 0)
 }

@@ -1,8 +1,9 @@
 use memchr::memmem;
 
 use super::chars;
-use super::error::{Fault, Protocol, XmlErrorKind};
+use super::error::Protocol;
 use super::escape::unescape_attribute;
+use super::fault::{Fault, Stop, Wrong};
 use super::limits::Limits;
 use super::namespaces::Namespaces;
 use super::scope::{Prefix, Scope};
@@ -58,7 +59,7 @@ impl HeaderReader {
         let max = limits.max_header_size as usize;
         let header = self.read_bounded(bytes.get(..max).unwrap_or(bytes), limits)?;
         if header.is_none() && bytes.len() > max {
-            return Err(Fault::policy("the stream header is too long", max));
+            return Err(Wrong::HeaderTooLong.at(max));
         }
         Ok(header)
     }
@@ -72,16 +73,13 @@ impl HeaderReader {
             self.at = chars::skip_space(bytes, self.at);
             match bytes.get(self.at..).unwrap_or_default() {
                 [] | [b'<'] => return Ok(None),
-                [b'<', 0, ..] => return Err(utf16(self.at)),
+                [b'<', 0, ..] => return Err(Wrong::Utf16.at(self.at)),
                 [b'<', b'?', ..] => {
                     if !self.declaration(bytes)? {
                         return Ok(None);
                     }
                 }
-                [b'<', b'!', ..] => {
-                    let text = "comments and a DTD are not allowed in XMPP";
-                    return Err(Fault::restricted(text, self.at));
-                }
+                [b'<', b'!', ..] => return Err(Wrong::Dtd.at(self.at)),
                 [b'<', ..] => return self.root(bytes, limits),
                 other => return not_xml(other, self.at).map(|()| None),
             }
@@ -97,12 +95,10 @@ impl HeaderReader {
         }
         let behind = rest.strip_prefix(OPEN).and_then(|rest| rest.first());
         if behind.is_none_or(|&byte| !chars::is(byte, chars::SPACE)) {
-            let text = "processing instructions are not allowed in XMPP";
-            return Err(Fault::restricted(text, self.at));
+            return Err(Wrong::Instruction.at(self.at));
         }
         if self.at > 0 {
-            let text = "an XML declaration that is not at the very beginning";
-            return Err(Fault::malformed(text, self.at));
+            return Err(Wrong::DeclarationNotFirst.at(self.at));
         }
         let Some(found) = memmem::find(bytes.get(self.searched..).unwrap_or_default(), b"?>")
         else {
@@ -126,9 +122,10 @@ impl HeaderReader {
         }
         let mut attributes = Vec::new();
         let max = limits.max_attributes;
-        let Some(tag) = StartTag::read(bytes, self.at, &mut attributes, max)? else {
-            // The search has found the end, so that reading found it or an error before it.
-            return Err(Fault::malformed("a malformed stream header", self.at));
+        let tag = match StartTag::read(bytes, self.at, &mut attributes, max) {
+            Ok(tag) => tag,
+            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Partial) => return Ok(None),
         };
         let mut namespaces = Namespaces::default();
         namespaces.declare(bytes, &attributes, max)?;
@@ -192,7 +189,7 @@ fn scope(bytes: &[u8], tag: &StartTag, attributes: &[Attribute], header: &Stream
 /// Checks the XML declaration, which ends before `?>`, from `at` on.
 fn check_declaration(bytes: &[u8], mut at: usize) -> Result<(), Fault> {
     const ORDER: [&[u8]; 3] = [b"version", b"encoding", b"standalone"];
-    let malformed = |at| Fault::malformed("a malformed XML declaration", at);
+    let malformed = |at| Wrong::Declaration.at(at);
     let mut expected = ORDER.as_slice();
     loop {
         let next = chars::skip_space(bytes, at);
@@ -200,7 +197,7 @@ fn check_declaration(bytes: &[u8], mut at: usize) -> Result<(), Fault> {
             let complete = expected.len() < ORDER.len();
             return if complete { Ok(()) } else { Err(malformed(at)) };
         }
-        let attribute = Attribute::read(bytes, next)?.filter(|_| next > at);
+        let attribute = Attribute::read(bytes, next).ok().filter(|_| next > at);
         let attribute = attribute.ok_or_else(|| malformed(next))?;
         let name = attribute.name.span.of(bytes);
         let index = expected.iter().position(|expected| *expected == name);
@@ -221,15 +218,14 @@ fn check_declared(name: &[u8], value: &[u8], at: usize) -> Result<(), Fault> {
             .is_some_and(|minor| !minor.is_empty() && minor.iter().all(u8::is_ascii_digit)),
         b"standalone" => matches!(value, b"yes" | b"no"),
         _ if !value.eq_ignore_ascii_case(b"UTF-8") => {
-            let text = "XMPP is encoded in UTF-8";
-            return Err(Fault::new(XmlErrorKind::UnsupportedEncoding, text, at));
+            return Err(Wrong::Encoding.at(at));
         }
         _ => true,
     };
     if supported {
         return Ok(());
     }
-    Err(Fault::malformed("a malformed XML declaration", at))
+    Err(Wrong::Declaration.at(at))
 }
 
 /// Guesses what a stream is that does not begin with a `<`. Nothing if it takes more bytes.
@@ -248,27 +244,13 @@ fn not_xml(bytes: &[u8], at: usize) -> Result<(), Fault> {
         (b"PUT ", Protocol::Http),
     ];
     if let Some((_, protocol)) = KNOWN.iter().find(|(start, _)| bytes.starts_with(start)) {
-        let text = match protocol {
-            Protocol::Http => "this is not XML but looks like HTTP",
-            Protocol::Proxy => "this is not XML but looks like a PROXY protocol header",
-            Protocol::Tls => "this is not XML but looks like TLS, which this port does not speak",
-        };
-        return Err(Fault::new(XmlErrorKind::LooksLike(*protocol), text, at));
+        return Err(Wrong::Looks(*protocol).at(at));
     }
     if KNOWN.iter().any(|(start, _)| start.starts_with(bytes)) {
         return Ok(());
     }
     match bytes {
-        [0xFF | 0xFE | 0, ..] => Err(utf16(at)),
-        [0xEF, ..] => Err(Fault::malformed(
-            "a byte order mark or other text before XML",
-            at,
-        )),
-        _ => Err(Fault::malformed("this is not XML", at)),
+        [0xFF | 0xFE | 0, ..] => Err(Wrong::Utf16.at(at)),
+        _ => Err(Wrong::NotXml.at(at)),
     }
-}
-
-fn utf16(at: usize) -> Fault {
-    let text = "this looks like UTF-16; XMPP is encoded in UTF-8";
-    Fault::new(XmlErrorKind::UnsupportedEncoding, text, at)
 }

@@ -2,7 +2,8 @@
 //!
 //! - `framer`: first-level elements of a stream, and its end
 //! - `header`: what comes before them
-//! - `element`: the walk through one first-level element; `tag`, `text`, `namespaces`: its steps
+//! - `element`: the walk through one first-level element; `tag`, `name`, `text`, `namespaces`: its
+//!   steps; `fault`: what can be wrong on the way
 //! - `swar`, `chars`: what bytes and characters are
 //! - `rewrite`: a stanza as it can stand on another stream (contract X5)
 
@@ -11,9 +12,11 @@ mod content;
 mod element;
 mod error;
 mod escape;
+mod fault;
 mod framer;
 mod header;
 mod limits;
+mod name;
 mod namespaces;
 mod rewrite;
 mod scope;

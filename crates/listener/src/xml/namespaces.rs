@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::error::Fault;
+use memchr::memchr;
+
 use super::escape::unescape_attribute;
+use super::fault::{Fault, Wrong};
+use super::name::Name;
 use super::scope::Scope;
-use super::tag::{Attribute, Name, StartTag};
+use super::tag::{Attribute, StartTag};
 use crate::Span;
 
 /// The namespace of `stream` and its errors.
@@ -96,7 +99,7 @@ impl Namespaces {
             }
             let at = attribute.name.span.start as usize;
             if self.bindings.len() >= max as usize {
-                return Err(Fault::policy("too many namespace prefixes", at));
+                return Err(Wrong::TooManyPrefixes.at(at));
             }
             self.bindings.push(Binding {
                 prefix: attribute.name.local(),
@@ -126,7 +129,7 @@ impl Namespaces {
         resolve(tag.name)?;
         if tag.name.prefix().is_some_and(|p| p.of(bytes) == b"xmlns") {
             let at = tag.name.span.start as usize;
-            return Err(Fault::malformed("an element with the prefix xmlns", at));
+            return Err(Wrong::PrefixXmlns.at(at));
         }
         let prefixed = |a: &&Attribute| a.name.prefix().is_some() && !a.is_declaration(bytes);
         for (index, attribute) in attributes.iter().enumerate().filter(|(_, a)| prefixed(a)) {
@@ -137,7 +140,7 @@ impl Namespaces {
                     && self.same_namespace(bytes, attribute.name, other.name, scope)?
                 {
                     let at = attribute.name.span.start as usize;
-                    return Err(Fault::malformed("an attribute that is there twice", at));
+                    return Err(Wrong::AttributeTwice.at(at));
                 }
             }
         }
@@ -179,24 +182,30 @@ impl Namespaces {
             return Ok(Some(Bound::Header(index)));
         }
         let at = name.span.start as usize;
-        Err(Fault::malformed("a prefix that is not declared", at))
+        Err(Wrong::Prefix.at(at))
     }
 }
 
 /// The constraints on declarations (Namespaces in XML 1.0 §3).
 fn check_declaration(bytes: &[u8], attribute: &Attribute) -> Result<(), Fault> {
     let at = attribute.name.span.start as usize;
-    let namespace = unescape_attribute(attribute.value.of(bytes));
+    let raw = attribute.value.of(bytes);
+    let resolved;
+    let namespace = if memchr(b'&', raw).is_some() {
+        resolved = unescape_attribute(raw);
+        resolved.as_bytes()
+    } else {
+        raw
+    };
     let prefix = attribute.name.prefix().map(|_| attribute.name.local());
     let allowed = match prefix.map(|prefix| prefix.of(bytes)) {
-        Some(b"xml") => namespace == XML,
+        Some(b"xml") => namespace == XML.as_bytes(),
         Some(b"xmlns") => false,
         Some(_) if namespace.is_empty() => false,
-        _ => namespace != XML && namespace != XMLNS,
+        _ => namespace != XML.as_bytes() && namespace != XMLNS.as_bytes(),
     };
     if allowed {
         return Ok(());
     }
-    let text = "a namespace declaration that is not allowed";
-    Err(Fault::malformed(text, at))
+    Err(Wrong::NamespaceDeclaration.at(at))
 }

@@ -65,7 +65,7 @@ struct Edit<'a> {
 pub(super) fn rewrite(scope: &Scope, buffer: &[u8], stanza: &Stanza, out: &mut BytesMut) -> Stanza {
     let mut attributes = Vec::new();
     let start = stanza.start_tag.start as usize;
-    let Ok(Some(tag)) = StartTag::read(buffer, start, &mut attributes, u32::MAX) else {
+    let Ok(tag) = StartTag::read(buffer, start, &mut attributes, u32::MAX) else {
         // Not a stanza of this buffer: nothing to change in it.
         return append(buffer, stanza, &[], out);
     };

@@ -11,6 +11,30 @@ const fn repeat(byte: u8) -> u64 {
     ONES * byte as u64
 }
 
+/// The eight bytes from `at` on, the first one lowest.
+#[inline(always)]
+pub(super) fn load(bytes: &[u8], at: usize) -> Option<u64> {
+    let chunk = bytes.get(at..).and_then(<[u8]>::first_chunk)?;
+    Some(u64::from_le_bytes(*chunk))
+}
+
+/// How many lower-case letters `word` begins with.
+#[inline(always)]
+pub(super) const fn lower_case_len(word: u64) -> usize {
+    // Without the high bits no addition carries over into the next byte.
+    let low = word & !HIGH;
+    let from_a = low + repeat(0x80 - b'a');
+    let beyond_z = low + repeat(0x7F - b'z');
+    let letters = from_a & !beyond_z & !word & HIGH;
+    (letters ^ HIGH).trailing_zeros() as usize / 8
+}
+
+/// The first `len` bytes of `word`, of which there are 1 to 8.
+#[inline(always)]
+pub(super) const fn first(word: u64, len: usize) -> u64 {
+    word & (u64::MAX >> (64 - 8 * len))
+}
+
 /// Bytes equal to `byte`.
 const fn equal(word: u64, byte: u8) -> u64 {
     let zero = word ^ repeat(byte);
@@ -45,8 +69,8 @@ pub(super) fn skip_value<const ALL_UTF8: bool>(bytes: &[u8], at: usize, quote: u
 
 #[inline(always)]
 fn skip(bytes: &[u8], mut at: usize, stops: impl Fn(u64) -> u64) -> usize {
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let found = stops(u64::from_le_bytes(*chunk));
+    while let Some(word) = load(bytes, at) {
+        let found = stops(word);
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
         }

@@ -3,38 +3,31 @@
 use memchr::memchr_iter;
 
 use super::chars::{self, FORBIDDEN};
-use super::error::Fault;
+use super::fault::{Fault, Stop, Wrong};
 use super::swar;
 
-const TEXT: &str = "a control character in text";
-const VALUE: &str = "a control character in an attribute value";
-
-/// Checks the character data from `start` on. Gives the position of the `<` that ends it, or
-/// nothing if that has not arrived.
+/// Checks the character data from `start` on. Gives the position of the `<` that ends it.
 #[inline]
-pub(super) fn run(bytes: &[u8], start: usize) -> Result<Option<usize>, Fault> {
+pub(super) fn run(bytes: &[u8], start: usize) -> Result<usize, Stop> {
     let end = swar::skip_text::<false>(bytes, start);
     match bytes.get(end) {
-        Some(b'<') => Ok(Some(end)),
+        Some(b'<') => Ok(end),
         Some(_) => run_with_specials(bytes, start, end),
-        None => Ok(None),
+        None => Err(Stop::Partial),
     }
 }
 
-fn run_with_specials(bytes: &[u8], start: usize, at: usize) -> Result<Option<usize>, Fault> {
+fn run_with_specials(bytes: &[u8], start: usize, at: usize) -> Result<usize, Stop> {
     let (mut at, mut ascii) = (at, true);
     loop {
         match bytes.get(at) {
-            None => return Ok(None),
+            None => return Err(Stop::Partial),
             Some(b'<') => break,
-            Some(b'&') => match reference(bytes, at)? {
-                Some(next) => at = next,
-                None => return Ok(None),
-            },
+            Some(b'&') => at = reference(bytes, at)?,
             Some(b'>') if bytes.get(start..at).is_some_and(|run| run.ends_with(b"]]")) => {
-                return Err(Fault::malformed("\"]]>\" in text", at));
+                return Wrong::CdataEndInText.stop(at);
             }
-            Some(&byte) if chars::is(byte, FORBIDDEN) => return Err(Fault::malformed(TEXT, at)),
+            Some(&byte) if chars::is(byte, FORBIDDEN) => return Wrong::ControlInText.stop(at),
             Some(byte) => {
                 ascii &= byte.is_ascii();
                 at += 1;
@@ -49,38 +42,30 @@ fn run_with_specials(bytes: &[u8], start: usize, at: usize) -> Result<Option<usi
     if !ascii {
         characters(bytes, start, at)?;
     }
-    Ok(Some(at))
+    Ok(at)
 }
 
 /// Checks the attribute value from `start` on, which follows its opening `quote`. Gives the
-/// position of the closing quote, or nothing if that has not arrived.
+/// position of the closing quote.
 #[inline]
-pub(super) fn value(bytes: &[u8], start: usize, quote: u8) -> Result<Option<usize>, Fault> {
+pub(super) fn value(bytes: &[u8], start: usize, quote: u8) -> Result<usize, Stop> {
     let end = swar::skip_value::<false>(bytes, start, quote);
     match bytes.get(end) {
-        Some(&byte) if byte == quote => Ok(Some(end)),
+        Some(&byte) if byte == quote => Ok(end),
         Some(_) => value_with_specials(bytes, start, end, quote),
-        None => Ok(None),
+        None => Err(Stop::Partial),
     }
 }
 
-fn value_with_specials(
-    bytes: &[u8],
-    start: usize,
-    at: usize,
-    quote: u8,
-) -> Result<Option<usize>, Fault> {
+fn value_with_specials(bytes: &[u8], start: usize, at: usize, quote: u8) -> Result<usize, Stop> {
     let (mut at, mut ascii) = (at, true);
     loop {
         match bytes.get(at) {
-            None => return Ok(None),
+            None => return Err(Stop::Partial),
             Some(&byte) if byte == quote => break,
-            Some(b'&') => match reference(bytes, at)? {
-                Some(next) => at = next,
-                None => return Ok(None),
-            },
-            Some(b'<') => return Err(Fault::malformed("\"<\" in an attribute value", at)),
-            Some(&byte) if chars::is(byte, FORBIDDEN) => return Err(Fault::malformed(VALUE, at)),
+            Some(b'&') => at = reference(bytes, at)?,
+            Some(b'<') => return Wrong::BracketInValue.stop(at),
+            Some(&byte) if chars::is(byte, FORBIDDEN) => return Wrong::ControlInValue.stop(at),
             Some(byte) => {
                 ascii &= byte.is_ascii();
                 at += 1;
@@ -95,14 +80,14 @@ fn value_with_specials(
     if !ascii {
         characters(bytes, start, at)?;
     }
-    Ok(Some(at))
+    Ok(at)
 }
 
 /// Checks the content of a CDATA section, which has no markup.
 pub(super) fn cdata(bytes: &[u8], start: usize, end: usize) -> Result<(), Fault> {
     let content = bytes.get(start..end).unwrap_or_default();
     match content.iter().position(|&byte| chars::is(byte, FORBIDDEN)) {
-        Some(at) => Err(Fault::malformed(TEXT, start + at)),
+        Some(at) => Err(Wrong::ControlInText.at(start + at)),
         None => characters(bytes, start, end),
     }
 }
@@ -114,37 +99,35 @@ fn characters(bytes: &[u8], start: usize, end: usize) -> Result<(), Fault> {
     let run = bytes.get(start..end).unwrap_or_default();
     if simdutf8::basic::from_utf8(run).is_err() {
         let valid = std::str::from_utf8(run).map_or_else(|e| e.valid_up_to(), str::len);
-        return Err(Fault::malformed("invalid UTF-8", start + valid));
+        return Err(Wrong::Utf8.at(start + valid));
     }
     // U+FFFE and U+FFFF; UTF-8 itself has no surrogates.
     for at in memchr_iter(0xEF, run) {
         if matches!(run.get(at + 1..at + 3), Some([0xBF, 0xBE | 0xBF])) {
-            return Err(Fault::malformed("a character that XML forbids", start + at));
+            return Err(Wrong::ForbiddenCharacter.at(start + at));
         }
     }
     Ok(())
 }
 
-/// Checks the reference whose `&` is at `at`. Gives the position behind its `;`, or nothing if
-/// that has not arrived.
-fn reference(bytes: &[u8], at: usize) -> Result<Option<usize>, Fault> {
+/// Checks the reference whose `&` is at `at`. Gives the position behind its `;`.
+fn reference(bytes: &[u8], at: usize) -> Result<usize, Stop> {
     let name = bytes.get(at + 1..).unwrap_or_default();
     if name.first() == Some(&b'#') {
         return character_reference(bytes, at);
     }
     for entity in [&b"amp;"[..], b"lt;", b"gt;", b"quot;", b"apos;"] {
         if name.starts_with(entity) {
-            return Ok(Some(at + 1 + entity.len()));
+            return Ok(at + 1 + entity.len());
         }
         if entity.starts_with(name) {
-            return Ok(None);
+            return Err(Stop::Partial);
         }
     }
-    let text = "\"&\" that begins no predefined entity or character reference";
-    Err(Fault::malformed(text, at))
+    Wrong::Reference.stop(at)
 }
 
-fn character_reference(bytes: &[u8], at: usize) -> Result<Option<usize>, Fault> {
+fn character_reference(bytes: &[u8], at: usize) -> Result<usize, Stop> {
     let hex = bytes.get(at + 2) == Some(&b'x');
     let (radix, first) = if hex { (16, at + 3) } else { (10, at + 2) };
     let (mut code, mut next) = (0_u32, first);
@@ -154,13 +137,10 @@ fn character_reference(bytes: &[u8], at: usize) -> Result<Option<usize>, Fault> 
         next += 1;
     }
     match bytes.get(next) {
-        None => Ok(None),
+        None => Err(Stop::Partial),
         Some(b';') if next > first && char::from_u32(code).is_some_and(chars::is_char) => {
-            Ok(Some(next + 1))
+            Ok(next + 1)
         }
-        Some(_) => {
-            let text = "a reference to a character that XML forbids";
-            Err(Fault::malformed(text, at))
-        }
+        Some(_) => Wrong::CharacterReference.stop(at),
     }
 }
