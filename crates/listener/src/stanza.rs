@@ -48,6 +48,12 @@ pub struct Stanza {
 }
 
 impl Stanza {
+    /// True for `<stream:error/>`: the peer gives up the stream (RFC 6120 §4.9).
+    #[must_use]
+    pub const fn is_stream_error(&self) -> bool {
+        self.rewrite.has(Rewrite::STREAM_ERROR)
+    }
+
     /// The same with all spans `by` bytes further on.
     pub(crate) fn moved(self, by: u32) -> Self {
         let moved = |span: Span| Span {

@@ -10,7 +10,7 @@ use switchyard_listener::{Span, Stanza, StanzaCondition, StanzaKind, error_reply
 
 const HEADER: &str = "<stream:stream xmlns='jabber:component:accept' xml:lang='pl' \
      xmlns:stream='http://etherx.jabber.org/streams' xmlns:h='urn:h&amp;' \
-     xmlns:c='jabber:client'>";
+     xmlns:c='jabber:client' xmlns:p='urn:p' xmlns:q='urn:r'>";
 const PLAIN_HEADER: &str = "<stream:stream xmlns='jabber:component:accept' \
      xmlns:stream='http://etherx.jabber.org/streams'>";
 const END: &str = "</stream:stream>";

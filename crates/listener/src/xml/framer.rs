@@ -152,6 +152,12 @@ impl Framer {
         rewrite::rewrite(&self.scope, buffer, stanza, out)
     }
 
+    /// Bytes looked at in elements, those looked at again counted again.
+    #[cfg(test)]
+    pub(super) const fn looked_at(&self) -> usize {
+        self.element.looked_at
+    }
+
     /// Reads on in the element at `at`. True when it is complete.
     #[inline]
     fn read_element(&mut self, buffer: &[u8], at: usize) -> Result<bool, Fault> {

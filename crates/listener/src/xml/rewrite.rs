@@ -241,3 +241,123 @@ fn place(position: u32, start: u32, edits: &[Edit<'_>], base: usize) -> u32 {
     // Adding comes first: the place may lie before the original one.
     (base + added) as u32 + (position - start) - cut
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::xml::{Framer, Limits};
+
+    use super::*;
+
+    /// The stanza as it is forwarded from a stream with these attributes on its header.
+    fn forwarded(header: &str, stanza: &str) -> String {
+        let header = format!(
+            "<s:stream xmlns='jabber:component:accept' \
+             xmlns:s='http://etherx.jabber.org/streams' {header}>"
+        );
+        let (mut framer, mut found) = (Framer::new(Limits::default()), Vec::new());
+        assert!(matches!(framer.read_header(header.as_bytes()), Ok(Some(_))));
+        framer.read_elements(stanza.as_bytes(), 1, &mut found);
+        let mut out = BytesMut::from("before");
+        let rewritten = framer.rewrite(stanza.as_bytes(), &found[0], &mut out);
+        assert_eq!(
+            framer.needs_rewrite(&found[0]),
+            &out[6..] != stanza.as_bytes()
+        );
+        assert!(!framer.needs_rewrite(&rewritten));
+        String::from_utf8(rewritten.span.of(&out).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn contract_x5_what_stands_alone_is_forwarded_byte_for_byte() {
+        for stanza in [
+            "<iq\n to = 'b' ><q xmlns='jabber:client'/></iq >",
+            "<message xmlns:p='u'><p:x/></message>",
+            "<message><x xmlns:h='v'><h:y/></x></message>",
+            "<c:message xmlns:c='jabber:component:accept'/>",
+        ] {
+            assert_eq!(forwarded("xmlns:h='u' to='a'", stanza), stanza);
+        }
+    }
+
+    #[test]
+    fn contract_x5_prefixes_of_the_header_are_declared_where_used() {
+        for (stanza, expected) in [
+            ("<iq><h:x/></iq>", "<iq xmlns:h='u&amp;&apos;'><h:x/></iq>"),
+            (
+                "<iq h:a='' id='1'/>",
+                "<iq xmlns:h='u&amp;&apos;' h:a='' id='1'/>",
+            ),
+            (
+                "<iq><h:x/><i:x h:b=''/></iq>",
+                "<iq xmlns:h='u&amp;&apos;' xmlns:i='v'><h:x/><i:x h:b=''/></iq>",
+            ),
+            (
+                "<iq><x xmlns:h='v'/><h:x/></iq>",
+                "<iq xmlns:h='u&amp;&apos;'><x xmlns:h='v'/><h:x/></iq>",
+            ),
+            (
+                "<iq><s:x/></iq>",
+                "<iq xmlns:s='http://etherx.jabber.org/streams'><s:x/></iq>",
+            ),
+        ] {
+            assert_eq!(
+                forwarded("xmlns:h=\"u&amp;'\" xmlns:i='v'", stanza),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn contract_x5_prefixes_beyond_the_bits_are_declared_too() {
+        let header: String = (0..40).map(|i| format!(" xmlns:h{i}='u{i}'")).collect();
+        let stanza = "<iq xmlns:h30='own'><h39:x/></iq>";
+        let forwarded = forwarded(&header, stanza);
+        assert!(forwarded.contains(" xmlns:h39='u39'"), "{forwarded}");
+        assert!(!forwarded.contains("h0="), "{forwarded}");
+        assert_eq!(forwarded.matches("xmlns:h30=").count(), 1, "{forwarded}");
+    }
+
+    #[test]
+    fn contract_x5_content_namespaces_are_normalised_away() {
+        for (stanza, expected) in [
+            ("<iq xmlns='jabber:client'/>", "<iq/>"),
+            (
+                "<iq a=''\n xmlns=\"jabber:server\" id='1'/>",
+                "<iq a='' id='1'/>",
+            ),
+            (
+                "<iq xmlns='jabber:component:accept'><x/></iq>",
+                "<iq><x/></iq>",
+            ),
+            (
+                "<c:iq xmlns:c='jabber:client' xmlns='urn:d'><c:x/></c:iq>",
+                "<c:iq xmlns:c='jabber:component:accept' xmlns='urn:d'><c:x/></c:iq>",
+            ),
+            (
+                "<iq xmlns='jabber:client' xmlns:c='jabber:client'><c:x/></iq>",
+                "<iq xmlns:c='jabber:client'><c:x/></iq>",
+            ),
+            (
+                "<d:iq><x/></d:iq>",
+                "<d:iq xmlns:d='jabber:component:accept'><x/></d:iq>",
+            ),
+            ("<iq><d:x/></iq>", "<iq xmlns:d='jabber:server'><d:x/></iq>"),
+        ] {
+            assert_eq!(forwarded("xmlns:d='jabber:server'", stanza), expected);
+        }
+    }
+
+    #[test]
+    fn contract_x5_the_language_of_the_stream_is_stamped() {
+        for (stanza, expected) in [
+            ("<iq id='1'/>", "<iq xml:lang='p&lt;' id='1'/>"),
+            ("<iq xml:lang='en'/>", "<iq xml:lang='en'/>"),
+            (
+                "<iq><x xml:lang='en'/></iq>",
+                "<iq xml:lang='p&lt;'><x xml:lang='en'/></iq>",
+            ),
+        ] {
+            assert_eq!(forwarded("xml:lang='p&lt;'", stanza), expected);
+        }
+    }
+}

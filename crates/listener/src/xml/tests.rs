@@ -304,6 +304,19 @@ fn contract_v1_first_level_elements_are_told_by_name_and_namespace() {
 }
 
 #[test]
+fn a_stream_error_of_the_peer_is_told_apart() {
+    for (input, expected) in [
+        ("<stream:error><conflict/></stream:error>", true),
+        ("<error/>", false),
+        ("<stream:features/>", false),
+    ] {
+        let mut found = Vec::new();
+        framer(small()).read_elements(input.as_bytes(), 1, &mut found);
+        assert_eq!(found[0].is_stream_error(), expected, "{input}");
+    }
+}
+
+#[test]
 fn spans_of_a_stanza_cover_its_parts() {
     let input = b"  <iq id='&lt;' to=\"b\" from = 'a' type='get' x='y'><q/></iq>";
     let mut found = Vec::new();
@@ -355,103 +368,38 @@ fn text_content_takes_references_and_sections() {
     }
 }
 
-// --- The stream header ---
-
-fn header_each_way(input: &[u8]) -> Result<Option<StreamHeader>, XmlError> {
-    let whole = Framer::new(Limits::default()).read_header(input);
-    let mut framer = Framer::new(Limits::default());
-    let mut bytes = Ok(None);
-    for end in 0..=input.len() {
-        bytes = framer.read_header(&input[..end]);
-        if !matches!(bytes, Ok(None)) {
-            break;
-        }
+/// Bytes looked at for each byte that arrived, in pieces of `size`.
+fn cost(input: &[u8], size: usize) -> f64 {
+    let (mut framer, mut start) = (framer(Limits::default()), 0);
+    for end in (size..input.len()).step_by(size).chain([input.len()]) {
+        let mut found = Vec::new();
+        start += framer
+            .read_elements(&input[start..end], usize::MAX, &mut found)
+            .consumed;
     }
-    assert_eq!(whole, bytes, "{}", input.escape_ascii());
-    bytes
+    assert_eq!(start, input.len(), "{}", input.escape_ascii());
+    framer.looked_at() as f64 / input.len() as f64
 }
 
 #[test]
-fn contract_s1_headers_of_all_sorts_are_read() {
-    for declaration in [
-        "",
-        " \n",
-        "<?xml version='1.0'?>",
-        "<?xml version=\"1.0\" encoding=\"utf-8\" standalone='no' ?>\n",
-        "<?xml version='1.1' standalone='yes'?>",
+fn contract_x3_a_stanza_in_a_thousand_pieces_costs_the_same_as_in_one() {
+    let fill = "x".repeat(20_000);
+    for stanza in [
+        format!("<a>{fill}</a>"),
+        format!("<a>{}</a>", "&amp;\u{e9}".repeat(4000)),
+        format!("<a b='{fill}'/>"),
+        format!("<{fill}></{fill}>"),
+        format!("<a><![CDATA[{fill}]]></a>"),
+        format!("<a {}/>", " ".repeat(20_000)),
+        format!("<a></a{}>", " ".repeat(20_000)),
+        format!("<a>{}</a>", "<b c='d'>e</b>".repeat(2000)),
+        "<iq/>".repeat(4000),
+        " ".repeat(20_000),
     ] {
-        let input = format!(
-            "{declaration}<x:stream xmlns='jabber:component:accept' version='1.0' foo='bar'\n \
-             xmlns:x='http://etherx.jabber.org/streams' to='a&amp;b' xml:lang='pl' \
-             is_subdomain='true'>"
-        );
-        let header = header_each_way(input.as_bytes()).unwrap().unwrap();
-        assert_eq!(header.len, input.len());
-        assert_eq!(header.prefix.as_deref(), Some("x"));
-        assert_eq!(header.local, "stream");
-        assert_eq!(header.namespace.as_deref(), Some(STREAMS));
-        assert_eq!(header.content_namespace.as_deref(), Some(COMPONENT_ACCEPT));
-        assert_eq!(header.to.as_deref(), Some("a&b"));
-        assert_eq!(header.version.as_deref(), Some("1.0"));
-        assert_eq!(header.xml_lang.as_deref(), Some("pl"));
-        assert!(header.is_subdomain && !header.is_empty);
+        for size in [1, 7, 1000] {
+            let cost = cost(stanza.as_bytes(), size);
+            assert!(cost <= 6.0, "{cost} for {size} of {}", &stanza[..20]);
+        }
+        assert!(cost(stanza.as_bytes(), usize::MAX >> 1) <= 1.0);
     }
-}
-
-#[test]
-fn contract_s4_what_is_no_header_is_told_by_its_kind() {
-    use XmlErrorKind::{LooksLike, NotWellFormed, Policy, Restricted, UnsupportedEncoding};
-    let long = [b"<stream a='", "x".repeat(8192).as_bytes()].concat();
-    let spaces = " ".repeat(8193);
-    let cases: &[(&[u8], XmlErrorKind)] = &[
-        (b"\x16\x03\x01", LooksLike(Protocol::Tls)),
-        (b"GET / HTTP/1.1\r\n", LooksLike(Protocol::Http)),
-        (b"POST /", LooksLike(Protocol::Http)),
-        (b"PROXY TCP4 ", LooksLike(Protocol::Proxy)),
-        (b"POSTAL", NotWellFormed),
-        (b"hello", NotWellFormed),
-        (b"\xef\xbb\xbf<stream/>", NotWellFormed),
-        (b"\xff\xfe<\0", UnsupportedEncoding),
-        (b"<\0?\0x\0", UnsupportedEncoding),
-        (b"\0<\0?", UnsupportedEncoding),
-        (
-            b"<?xml version='1.0' encoding='UTF-16'?>",
-            UnsupportedEncoding,
-        ),
-        (
-            b"<?xml version='1.0' encoding='ISO-8859-1'?>",
-            UnsupportedEncoding,
-        ),
-        (b"<?xml version='2.0'?>", NotWellFormed),
-        (b"<?xml encoding='UTF-8'?>", NotWellFormed),
-        (b"<?xml version='1.0'encoding='UTF-8'?>", NotWellFormed),
-        (b"<?xml ?>", NotWellFormed),
-        (b"<?xml version='1.0 ?>", NotWellFormed),
-        (b" <?xml version='1.0'?>", NotWellFormed),
-        (b"<?xml version='1.0'?><?xml version='1.0'?>", NotWellFormed),
-        (b"<?xml-stylesheet ?>", Restricted),
-        (b"<?php", Restricted),
-        (b"<!DOCTYPE", Restricted),
-        (b"<!--", Restricted),
-        (b"</stream:stream>", NotWellFormed),
-        (b"<stream:stream>", NotWellFormed),
-        (b"<stream a='1' a='2'>", NotWellFormed),
-        (b"<stream a='\xff'>", NotWellFormed),
-        (b"<stream <", NotWellFormed),
-        (&long, Policy),
-        (spaces.as_bytes(), Policy),
-    ];
-    for (input, kind) in cases {
-        let error = header_each_way(input).unwrap_err();
-        assert_eq!(error.kind, *kind, "{}", input.escape_ascii());
-    }
-}
-
-#[test]
-fn an_empty_header_ends_the_stream() {
-    let mut framer = Framer::new(Limits::default());
-    let header = framer.read_header(b"<stream/>").unwrap().unwrap();
-    assert!(header.is_empty);
-    let progress = framer.read_elements(b"<iq/>", 1, &mut Vec::new());
-    assert_eq!(progress.outcome, Outcome::End);
 }

@@ -1,13 +1,12 @@
 use memchr::memmem;
 
-use super::chars;
-use super::error::Protocol;
-use super::escape::unescape_attribute;
-use super::fault::{Fault, Stop, Wrong};
-use super::limits::Limits;
-use super::namespaces::Namespaces;
-use super::scope::{Prefix, Scope};
-use super::tag::{Attribute, StartTag, TagSearch};
+use crate::xml::error::Protocol;
+use crate::xml::escape::unescape_attribute;
+use crate::xml::fault::{Fault, Stop, Wrong};
+use crate::xml::namespaces::Namespaces;
+use crate::xml::scope::{Prefix, Scope};
+use crate::xml::tag::{Attribute, StartTag, TagSearch};
+use crate::xml::{Limits, chars};
 
 /// The opening tag of a stream, its values unescaped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -254,3 +253,6 @@ fn not_xml(bytes: &[u8], at: usize) -> Result<(), Fault> {
         _ => Err(Wrong::NotXml.at(at)),
     }
 }
+
+#[cfg(test)]
+mod tests;
