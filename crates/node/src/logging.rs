@@ -31,12 +31,14 @@ pub(crate) fn init(level: LogLevel) -> Result<(), TryInitError> {
 
 /// `level` for this program, at most warnings from libraries unless everything is asked for.
 fn directives(level: LevelFilter) -> String {
-    let libraries = match level {
-        LevelFilter::TRACE => level,
-        level => level.min(LevelFilter::WARN),
+    let (libraries, raft) = match level {
+        LevelFilter::TRACE => (level, level),
+        LevelFilter::DEBUG => (LevelFilter::WARN, LevelFilter::WARN),
+        // It warns of what every election brings with it; the registry says what matters.
+        level => (level.min(LevelFilter::WARN), level.min(LevelFilter::ERROR)),
     };
     let own = OWN.map(|name| format!(",{name}={level}"));
-    format!("{libraries}{}", own.concat())
+    format!("{libraries},openraft={raft}{}", own.concat())
 }
 
 #[cfg(test)]
@@ -49,11 +51,11 @@ mod tests {
             format!(",switchyard={level},switchyard_listener={level},switchyard_registry={level}")
         };
         for (level, libraries) in [
-            (LevelFilter::OFF, "off"),
-            (LevelFilter::ERROR, "error"),
-            (LevelFilter::INFO, "warn"),
-            (LevelFilter::DEBUG, "warn"),
-            (LevelFilter::TRACE, "trace"),
+            (LevelFilter::OFF, "off,openraft=off"),
+            (LevelFilter::ERROR, "error,openraft=error"),
+            (LevelFilter::INFO, "warn,openraft=error"),
+            (LevelFilter::DEBUG, "warn,openraft=warn"),
+            (LevelFilter::TRACE, "trace,openraft=trace"),
         ] {
             assert_eq!(directives(level), format!("{libraries}{}", own(level)));
         }

@@ -94,7 +94,7 @@ pub(crate) struct DemoArgs {
 /// Arguments of `health`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HealthArgs {
-    /// The node's configuration file, whose [http] section says where to ask
+    /// The node's configuration file, whose `http` section says where to ask
     #[arg(long, value_name = "FILE", conflicts_with = "http")]
     pub(crate) config: Option<PathBuf>,
     /// Where to ask
