@@ -92,7 +92,10 @@ fn describe(status: &StatusResponse) -> String {
             if node.alive { "yes" } else { "no" }.to_owned(),
             or_dash(node.incarnation),
             or_dash(node.applied),
-            node.address.clone(),
+            match node.address.as_str() {
+                "" => "-".to_owned(),
+                address => address.to_owned(),
+            },
             node.id.to_string(),
         ]);
     }
