@@ -59,7 +59,13 @@ impl SenderRule {
         let Some(from) = from else {
             return Err(StanzaFault::bad_request("the stanza has no \"from\""));
         };
-        let Ok(parts) = jid::check(from.of(buffer)) else {
+        let raw = from.of(buffer);
+        if let Some(domain) = jid::plain_domain(raw)
+            && (!self.check_from || !self.is_subdomain && domain == self.domain.as_str().as_bytes())
+        {
+            return Ok(());
+        }
+        let Ok(parts) = jid::check(raw) else {
             return Err(StanzaFault::bad_request("the \"from\" is not a JID"));
         };
         if !self.check_from || self.is_own(parts.domain()) {
@@ -88,10 +94,11 @@ fn check_to(buffer: &[u8], to: Option<Span>) -> Result<(), StanzaFault> {
     let Some(to) = to else {
         return Err(StanzaFault::bad_request("the stanza has no \"to\""));
     };
-    match jid::check(to.of(buffer)) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(StanzaFault::bad_request("the \"to\" is not a JID")),
+    let raw = to.of(buffer);
+    if jid::plain_domain(raw).is_none() && jid::check(raw).is_err() {
+        return Err(StanzaFault::bad_request("the \"to\" is not a JID"));
     }
+    Ok(())
 }
 
 /// RFC 6120 §8.2.3.

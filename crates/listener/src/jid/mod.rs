@@ -106,6 +106,13 @@ pub fn domain_bytes(raw: &[u8]) -> &[u8] {
     memchr(b'@', bare).map_or(bare, |at| &bare[at + 1..])
 }
 
+/// The domain of `raw` if that is a JID and its domain is its own preparation, both told at first
+/// sight. If not, it may still be a JID.
+#[inline]
+pub(crate) fn plain_domain(raw: &[u8]) -> Option<&[u8]> {
+    plain::domain(raw)
+}
+
 /// True if the JID `raw` has a localpart: it belongs to a user, not to a server.
 #[must_use]
 pub fn has_local(raw: &[u8]) -> bool {

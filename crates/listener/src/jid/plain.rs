@@ -41,12 +41,22 @@ const fn class_of(byte: u8) -> u8 {
 /// The parts of `raw` if it is a plain JID.
 pub(super) fn check(raw: &[u8]) -> Option<JidParts<'_>> {
     let (slash, at) = delimiters(raw);
-    let bare = &raw[..slash.unwrap_or(raw.len())];
-    if !resource_fits(raw, slash) || !local_fits(bare, at, LOCAL) || !domain_fits(bare, at) {
-        return None;
-    }
+    are_plain(raw, slash, at).then_some(())?;
     let text = std::str::from_utf8(raw).ok()?;
     Some(JidParts::new(text, at, slash))
+}
+
+/// The domain of `raw` if that is a plain JID.
+#[inline]
+pub(super) fn domain(raw: &[u8]) -> Option<&[u8]> {
+    let (slash, at) = delimiters(raw);
+    let bare = &raw[..slash.unwrap_or(raw.len())];
+    are_plain(raw, slash, at).then(|| &bare[at.map_or(0, |at| at + 1)..])
+}
+
+fn are_plain(raw: &[u8], slash: Option<usize>, at: Option<usize>) -> bool {
+    let bare = &raw[..slash.unwrap_or(raw.len())];
+    resource_fits(raw, slash) && local_fits(bare, at, LOCAL) && domain_fits(bare, at)
 }
 
 /// `raw` without its resource if that is a plain JID and its own preparation.
@@ -93,18 +103,15 @@ fn local_fits(bare: &[u8], at: Option<usize>, class: u8) -> bool {
 /// Dots only where they must be, labels of 1 to 63 octets, nothing in Punycode.
 fn domain_fits(bare: &[u8], at: Option<usize>) -> bool {
     let domain = &bare[at.map_or(0, |at| at + 1)..];
-    // Of a name that is no longer than a label may be every label is short enough.
-    if domain.len() > 63 || !all(domain, DOMAIN) {
-        return false;
-    }
     let mut previous = b'.';
-    let mut hyphens = false;
+    let mut class = DOMAIN;
+    let mut is_open = false;
     for &byte in domain {
-        if byte == b'.' && previous == b'.' {
-            return false;
-        }
-        hyphens |= byte == b'-' && previous == b'-';
+        class &= CLASS[byte as usize];
+        // Two dots are an empty label, two hyphens may be those of Punycode.
+        is_open |= byte == previous && matches!(byte, b'.' | b'-');
         previous = byte;
     }
-    previous != b'.' && !hyphens
+    // In a name that is no longer than a label may be, every label is short enough.
+    class != 0 && !is_open && previous != b'.' && domain.len() <= 63
 }
