@@ -266,15 +266,26 @@ fn check_acceptance(input: &[u8]) {
     let accepted = reading.outcome == Outcome::End && reading.consumed == whole.len();
     let seen = other(&[HEADER.as_bytes(), &whole].concat());
     let expected = seen.is_some_and(|seen| !is_refused(&seen));
-    // A CDATA section between stanzas is refused even if it holds nothing but white space.
-    let section = matches!(&reading.outcome, Outcome::Error(e) if e.kind == XmlErrorKind::BadFormat)
-        && whole[reading.consumed..].starts_with(b"<![CDATA[");
+    let accepts_more = is_known_difference(&whole, &reading);
     assert_eq!(
         accepted,
-        expected && !section,
+        expected && !accepts_more,
         "{}: {reading:?}",
         input.escape_ascii()
     );
+}
+
+/// What the other parser accepts and the framer does not.
+fn is_known_difference(whole: &[u8], reading: &Reading) -> bool {
+    let Outcome::Error(error) = &reading.outcome else {
+        return false;
+    };
+    let rest = &whole[reading.consumed..];
+    // A CDATA section between stanzas is refused even if it holds nothing but white space.
+    let section = error.kind == XmlErrorKind::BadFormat && rest.starts_with(b"<![CDATA[");
+    // The other parser lets one element declare the same prefix twice.
+    let twice = error.text.contains("there twice");
+    section || twice && rest[error.at as usize..].starts_with(b"xmlns")
 }
 
 /// On a component's stream all content namespaces mean the same.
@@ -360,7 +371,7 @@ fn check_reply(bytes: &[u8], stanza: &Stanza) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn contract_x2_x5_whole_documents(input in document()) {
