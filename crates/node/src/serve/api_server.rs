@@ -1,5 +1,5 @@
 use anyhow::Context;
-use switchyard_registry::{API_DESCRIPTOR_SET, ApiServices};
+use switchyard_registry::{API_DESCRIPTOR_SET, API_SERVICES, ApiServices};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
@@ -17,9 +17,10 @@ pub(super) async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health
-        .set_service_status("", tonic_health::ServingStatus::Serving)
-        .await;
+    for service in API_SERVICES.into_iter().chain([""]) {
+        let serving = tonic_health::ServingStatus::Serving;
+        health.set_service_status(service, serving).await;
+    }
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(API_DESCRIPTOR_SET)
