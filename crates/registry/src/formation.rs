@@ -290,3 +290,73 @@ async fn ask_leader(core: &Core, leader: pb::Member) -> Result<(), Status> {
         .adopt(ClusterId(answer.into_inner().cluster_id))
         .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn founder(number: u64) -> Founder {
+        Founder {
+            name: format!("n{number}"),
+            address: format!("host{number}:1"),
+        }
+    }
+
+    fn member(number: u64) -> Member {
+        let Founder { name, address } = founder(number);
+        Member { name, address }
+    }
+
+    /// The answer of founder `number`, in the cluster `cluster_id` (0: none).
+    fn answer(number: u64, cluster_id: u64, leader: Option<u64>) -> (Founder, Answer) {
+        let answer = pb::HelloResponse {
+            id: number,
+            name: founder(number).name,
+            cluster_id,
+            leader: leader.map(leader_of),
+            ..pb::HelloResponse::default()
+        };
+        (founder(number), Ok(answer))
+    }
+
+    fn leader_of(id: u64) -> pb::Member {
+        pb::Member {
+            id,
+            name: String::new(),
+            address: founder(id).address,
+        }
+    }
+
+    fn silent(number: u64) -> (Founder, Answer) {
+        (founder(number), Err("refused".to_owned()))
+    }
+
+    #[test]
+    fn only_the_first_founder_forms_a_cluster_and_only_of_all() {
+        let me = || (1, member(1));
+        let all = [answer(2, 0, None), answer(3, 0, None)];
+        let members = (1..4).map(|number| (number, member(number))).collect();
+        assert_eq!(next_step(me(), true, &all), Step::Initialise(members));
+        let waits = |step| matches!(step, Step::Wait(_));
+        assert!(waits(next_step(me(), false, &all)));
+        let missing = [answer(2, 0, None), silent(3)];
+        assert_eq!(
+            next_step(me(), true, &missing),
+            Step::Wait("n3 at host3:1: refused".to_owned())
+        );
+        let alone = BTreeMap::from([me()]);
+        assert_eq!(next_step(me(), true, &[]), Step::Initialise(alone));
+    }
+
+    #[test]
+    fn a_node_without_data_never_forms_a_second_cluster() {
+        let me = || (1, member(1));
+        let led = [answer(2, 9, Some(3)), answer(3, 9, Some(3))];
+        assert_eq!(next_step(me(), true, &led), Step::AskLeader(leader_of(3)));
+        // One member is enough to tell, though the rest be silent or as new as this one.
+        for other in [silent(3), answer(3, 0, None)] {
+            let step = next_step(me(), true, &[answer(2, 9, None), other]);
+            assert!(matches!(step, Step::Wait(_)), "{step:?}");
+        }
+    }
+}

@@ -126,3 +126,63 @@ impl Identity {
 fn other_cluster(own: ClusterId) -> Status {
     Status::failed_precondition(format!("this node belongs to another cluster, {own}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use tonic::Code;
+
+    use super::*;
+    use crate::raft::LogDb;
+
+    const ME: NodeId = NodeId(7);
+
+    fn open(dir: &tempfile::TempDir) -> Identity {
+        let db = LogDb::open(&dir.path().join("log"), ME.0).unwrap();
+        let cluster = Arc::new(AtomicU64::new(db.cluster().unwrap().unwrap_or(0)));
+        let lock = File::create(dir.path().join("lock")).unwrap();
+        Identity::new(ME, cluster, LogStore::start(db, lock).unwrap())
+    }
+
+    fn header(cluster_id: u64, to: u64) -> Option<pb::Header> {
+        Some(pb::Header {
+            cluster_id,
+            from: 1,
+            to,
+        })
+    }
+
+    #[tokio::test]
+    async fn requests_for_others_and_of_others_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = open(&dir);
+        let refusal = |outcome: Result<NodeId, Status>| outcome.unwrap_err().code();
+        // Before it belongs to a cluster, only a leader that knows its id makes it a member.
+        assert_eq!(
+            refusal(identity.check(header(5, 7))),
+            Code::FailedPrecondition
+        );
+        let outcome = identity.check_or_adopt(header(5, 8)).await;
+        assert_eq!(refusal(outcome), Code::FailedPrecondition);
+        assert_eq!(identity.cluster(), None);
+        assert_eq!(
+            identity.check_or_adopt(header(5, 7)).await.unwrap(),
+            NodeId(1)
+        );
+        identity.store.close().await;
+
+        // For good.
+        let identity = open(&dir);
+        assert_eq!(identity.cluster(), Some(ClusterId(5)));
+        assert_eq!(identity.check(header(5, 7)).unwrap(), NodeId(1));
+        let outcome = identity.check_or_adopt(header(6, 7)).await;
+        assert_eq!(refusal(outcome), Code::FailedPrecondition);
+        assert_eq!(
+            refusal(identity.check(header(5, 8))),
+            Code::FailedPrecondition
+        );
+        assert_eq!(refusal(identity.check(None)), Code::InvalidArgument);
+        identity.adopt(ClusterId(6)).await.unwrap_err();
+    }
+}
