@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use openraft::ServerState;
+use tonic::service::RoutesBuilder;
 use tonic::{Request, Response, Status};
 
 use crate::admission::Admission;
@@ -7,20 +10,61 @@ use crate::core::{Core, Leader, not_the_leader, write_status};
 use crate::formation;
 use crate::liveness::Liveness;
 use crate::pb::peer as pb;
-use crate::pb::peer::membership_server;
-use crate::raft::Invalid;
+use crate::pb::peer::membership_server::{self, MembershipServer};
+use crate::pb::peer::raft_server::RaftServer;
+use crate::raft::{Invalid, RaftService};
 use crate::read_gate::ReadGate;
 use crate::{Incarnation, NodeId};
 
 /// What peers ask of this node, most of it as their leader.
 #[derive(Clone)]
-pub(crate) struct PeerService {
-    pub(crate) core: Core,
-    pub(crate) liveness: Liveness,
-    pub(crate) admission: Admission,
+struct PeerService {
+    core: Core,
+    liveness: Liveness,
+    admission: Admission,
     /// Proofs of leadership, shared by all who need one at a time.
-    pub(crate) leadership: ReadGate<Result<u64, Status>>,
+    leadership: ReadGate<Result<u64, Status>>,
 }
+
+/// What a node serves to its peers on `cluster.listen`.
+#[derive(Clone)]
+pub struct PeerServices {
+    raft: RaftService,
+    membership: PeerService,
+}
+
+// === impl PeerServices ===
+
+impl PeerServices {
+    pub(crate) fn new(
+        core: &Core,
+        liveness: &Liveness,
+        leadership: ReadGate<Result<u64, Status>>,
+    ) -> Self {
+        Self {
+            raft: RaftService::new(core.raft.clone(), Arc::clone(&core.identity)),
+            membership: PeerService {
+                core: core.clone(),
+                liveness: liveness.clone(),
+                admission: Admission::new(core.clone(), liveness.clone()),
+                leadership,
+            },
+        }
+    }
+
+    /// Adds the services to a server.
+    pub fn add_to(self, routes: &mut RoutesBuilder) {
+        // Peers are trusted with sizes: an entry holds as much as its proposer put in.
+        let raft = RaftServer::new(self.raft)
+            .max_decoding_message_size(usize::MAX)
+            .max_encoding_message_size(usize::MAX);
+        let membership =
+            MembershipServer::new(self.membership).max_decoding_message_size(usize::MAX);
+        routes.add_service(raft).add_service(membership);
+    }
+}
+
+// === impl PeerService ===
 
 impl PeerService {
     /// Who asks, if it is a member of this cluster.

@@ -1,5 +1,10 @@
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::core::{Core, SubmitError};
+use crate::registry::NoQuorum;
 
 /// Lets many ask a costly question at once and asks it once: who arrives while it is being asked
 /// waits for the next answer, since the one under way may not reflect what they know.
@@ -51,4 +56,41 @@ impl<T: Clone + Send + 'static> ReadGate<T> {
         self.waiters.send(answer).ok()?;
         answered.await.ok()
     }
+}
+
+/// Confirms that this node's table has everything that was committed before.
+pub(crate) fn of_table(
+    core: &Core,
+    stop: &CancellationToken,
+) -> (
+    ReadGate<Result<u64, NoQuorum>>,
+    impl Future<Output = ()> + Send + use<>,
+) {
+    let core = core.clone();
+    let ask = move || {
+        let core = core.clone();
+        async move {
+            let deadline = Instant::now() + core.config.timings.confirm;
+            core.read_index(deadline)
+                .await
+                .map_err(|_: SubmitError| NoQuorum)
+        }
+    };
+    ReadGate::new(ask, stop.clone())
+}
+
+/// Proves that this node leads.
+pub(crate) fn of_leadership(
+    core: &Core,
+    stop: &CancellationToken,
+) -> (
+    ReadGate<Result<u64, Status>>,
+    impl Future<Output = ()> + Send + use<>,
+) {
+    let core = core.clone();
+    let ask = move || {
+        let core = core.clone();
+        async move { core.read_index_here(core.config.timings.confirm).await }
+    };
+    ReadGate::new(ask, stop.clone())
 }

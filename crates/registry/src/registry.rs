@@ -1,31 +1,22 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use openraft::error::Fatal;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::Status;
-use tonic::service::RoutesBuilder;
 
-use crate::admission::Admission;
 use crate::command::Name;
 use crate::config::Config;
-use crate::core::{Core, SubmitError};
-use crate::data_dir::{DataDir, OpenError, corrupted, snapshot_error};
+use crate::core::Core;
+use crate::data_dir::OpenError;
 use crate::formation::{self, JoinError};
-use crate::identity::{ClusterId, Identity};
+use crate::identity::ClusterId;
 use crate::lifecycle::{Connected, Life, Lifecycle};
 use crate::liveness::Liveness;
-use crate::pb::peer::membership_server::MembershipServer;
-use crate::pb::peer::raft_server::RaftServer;
-use crate::peer_service::PeerService;
+use crate::peer_service::PeerServices;
 use crate::proposer::{ProposeError, Proposer};
-use crate::quorum::Quorum;
-use crate::raft::{Channels, LogStore, Network, Raft, RaftService, StateMachine};
-use crate::read_gate::ReadGate;
-use crate::replica::Replica;
+use crate::read_gate::{self, ReadGate};
 use crate::routes::Routes;
 use crate::service::ApiServices;
 use crate::status::{self, ClusterStatus};
@@ -65,28 +56,6 @@ pub struct NewRegistration {
 #[error("no cluster quorum")]
 pub struct NoQuorum;
 
-/// What a node serves to its peers on `cluster.listen`.
-#[derive(Clone)]
-pub struct PeerServices {
-    raft: RaftService,
-    membership: PeerService,
-}
-
-// === impl PeerServices ===
-
-impl PeerServices {
-    /// Adds the services to a server.
-    pub fn add_to(self, routes: &mut RoutesBuilder) {
-        // Peers are trusted with sizes: an entry holds as much as its proposer put in.
-        let raft = RaftServer::new(self.raft)
-            .max_decoding_message_size(usize::MAX)
-            .max_encoding_message_size(usize::MAX);
-        let membership =
-            MembershipServer::new(self.membership).max_decoding_message_size(usize::MAX);
-        routes.add_service(raft).add_service(membership);
-    }
-}
-
 // === opening and closing ===
 
 impl Registry {
@@ -97,7 +66,8 @@ impl Registry {
     ///
     /// When the directory cannot be used; nothing in it is changed then.
     pub async fn open(config: Config) -> Result<(Self, PeerServices), OpenError> {
-        let (core, stop) = open_core(config).await?;
+        let core = Core::open(config).await?;
+        let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let liveness = Liveness::new(core.clone());
         let life = watch::Sender::new(Life::default());
@@ -116,8 +86,8 @@ impl Registry {
             life.clone(),
             connected.clone(),
         );
-        let (confirm, confirming) = confirm_gate(&core, &stop);
-        let (leadership, proving) = leadership_gate(&core, &stop);
+        let (confirm, confirming) = read_gate::of_table(&core, &stop);
+        let (leadership, proving) = read_gate::of_leadership(&core, &stop);
         tasks.spawn(proposing);
         tasks.spawn(confirming);
         tasks.spawn(proving);
@@ -132,15 +102,7 @@ impl Registry {
         tasks.spawn(stop.clone().run_until_cancelled_owned(expire_leases));
         tasks.spawn(stop.clone().run_until_cancelled_owned(renew));
 
-        let services = PeerServices {
-            raft: RaftService::new(core.raft.clone(), Arc::clone(&core.identity)),
-            membership: PeerService {
-                core: core.clone(),
-                liveness: liveness.clone(),
-                admission: Admission::new(core.clone(), liveness.clone()),
-                leadership,
-            },
-        };
+        let services = PeerServices::new(&core, &liveness, leadership);
         let registry = Self {
             core,
             lifecycle,
@@ -221,113 +183,6 @@ impl Registry {
             }
         }
     }
-}
-
-async fn open_core(config: Config) -> Result<(Core, CancellationToken), OpenError> {
-    let path = config.data_dir.clone();
-    let io_error = |error| OpenError::Io {
-        path: path.clone(),
-        error,
-    };
-    // The registry does nothing else yet, so there is nobody whom blocking would hold up.
-    let dir = DataDir::open(&path, &config.cluster, &config.node)?;
-    let saved = dir.log.cluster();
-    let saved = saved.map_err(|error| corrupted(&path, error.to_string()))?;
-    let cluster = Arc::new(AtomicU64::new(saved.unwrap_or(0)));
-    let purged = dir.log.purged();
-    let replica = Arc::new(Replica::new());
-    let machine = StateMachine::open(Arc::clone(&replica), dir.snapshot, Arc::clone(&cluster))
-        .map_err(|error| snapshot_error(&path, error))?;
-    if purged > replica.read(|state| state.applied) {
-        let detail = "it is older than the log, or missing";
-        return Err(corrupted(&path.join("snapshot"), detail));
-    }
-    let store = LogStore::start(dir.log, dir.lock).map_err(io_error)?;
-    let identity = Arc::new(Identity::new(dir.node, cluster, store.clone()));
-    let channels = Arc::new(Channels::default());
-    let network = Network::new(
-        Arc::clone(&channels),
-        Arc::clone(&identity),
-        Arc::clone(&replica),
-    );
-    let raft_config = raft_config(&config).map_err(|detail| OpenError::Start {
-        path: path.clone(),
-        detail,
-    })?;
-    let raft = Raft::new(dir.node.0, raft_config, network, store.clone(), machine).await;
-    let raft = raft.map_err(|error| OpenError::Start {
-        path: path.clone(),
-        detail: error.to_string(),
-    })?;
-    let core = Core {
-        identity,
-        replica,
-        quorum: Quorum::new(raft.clone(), config.timings),
-        config: Arc::new(config),
-        raft,
-        channels,
-        store,
-        hint: Arc::default(),
-    };
-    Ok((core, CancellationToken::new()))
-}
-
-fn raft_config(config: &Config) -> Result<Arc<openraft::Config>, String> {
-    let millis =
-        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let timings = config.timings;
-    let raft = openraft::Config {
-        cluster_name: config.cluster.clone(),
-        heartbeat_interval: millis(timings.heartbeat),
-        election_timeout_min: millis(timings.election_min),
-        election_timeout_max: millis(timings.election_max),
-        install_snapshot_timeout: millis(timings.snapshot),
-        snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(timings.snapshot_entries),
-        max_in_snapshot_log_to_keep: timings.snapshot_entries / 5,
-        // A follower that lags further gets a snapshot instead of entries.
-        replication_lag_threshold: timings.snapshot_entries.saturating_mul(2),
-        // Until `join`.
-        enable_elect: false,
-        ..openraft::Config::default()
-    };
-    raft.validate()
-        .map(Arc::new)
-        .map_err(|error| error.to_string())
-}
-
-fn confirm_gate(
-    core: &Core,
-    stop: &CancellationToken,
-) -> (
-    ReadGate<Result<u64, NoQuorum>>,
-    impl Future<Output = ()> + Send + use<>,
-) {
-    let core = core.clone();
-    let ask = move || {
-        let core = core.clone();
-        async move {
-            let deadline = Instant::now() + core.config.timings.confirm;
-            core.read_index(deadline)
-                .await
-                .map_err(|_: SubmitError| NoQuorum)
-        }
-    };
-    ReadGate::new(ask, stop.clone())
-}
-
-fn leadership_gate(
-    core: &Core,
-    stop: &CancellationToken,
-) -> (
-    ReadGate<Result<u64, Status>>,
-    impl Future<Output = ()> + Send + use<>,
-) {
-    let core = core.clone();
-    let ask = move || {
-        let core = core.clone();
-        async move { core.read_index_here(core.config.timings.confirm).await }
-    };
-    ReadGate::new(ask, stop.clone())
 }
 
 // === registrations ===

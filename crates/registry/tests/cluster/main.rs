@@ -30,6 +30,14 @@ async fn contract_r7_a_registration_on_any_node_is_seen_by_all_after_confirm() {
             assert_eq!(reader.holders(domain), [node.id()]);
         }
     }
+    // Followers learn last what is committed.
+    for round in 0..60 {
+        let (writer, reader) = (&nodes[round % 3], &nodes[(round + 1) % 3]);
+        let domain = format!("d{round}.example");
+        writer.register(&domain, 1).await;
+        reader.registry.confirm().await.unwrap();
+        assert_eq!(reader.holders(&domain), [writer.id()]);
+    }
     Node::leave_all(nodes).await;
 }
 
