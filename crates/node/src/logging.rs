@@ -34,8 +34,9 @@ fn directives(level: LevelFilter) -> String {
     let (libraries, raft) = match level {
         LevelFilter::TRACE => (level, level),
         LevelFilter::DEBUG => (LevelFilter::WARN, LevelFilter::WARN),
-        // It warns of what every election brings with it; the registry says what matters.
-        level => (level.min(LevelFilter::WARN), level.min(LevelFilter::ERROR)),
+        // It reports every attempt to reach a peer that is down as an error, several in a second;
+        // the registry says so once, and passes on what is fatal.
+        level => (level.min(LevelFilter::WARN), LevelFilter::OFF),
     };
     let own = OWN.map(|name| format!(",{name}={level}"));
     format!("{libraries},openraft={raft}{}", own.concat())
@@ -52,8 +53,8 @@ mod tests {
         };
         for (level, libraries) in [
             (LevelFilter::OFF, "off,openraft=off"),
-            (LevelFilter::ERROR, "error,openraft=error"),
-            (LevelFilter::INFO, "warn,openraft=error"),
+            (LevelFilter::ERROR, "error,openraft=off"),
+            (LevelFilter::INFO, "warn,openraft=off"),
             (LevelFilter::DEBUG, "warn,openraft=warn"),
             (LevelFilter::TRACE, "trace,openraft=trace"),
         ] {
