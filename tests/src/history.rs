@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::{Result, bail, ensure};
 
@@ -21,14 +22,16 @@ pub struct History {
     sent: u64,
     last_delivered: Option<u64>,
     outcomes: BTreeMap<u64, Outcomes>,
+    delivered: u64,
+    /// How many were answered with an error, by its condition.
+    bounces: BTreeMap<String, u64>,
     violations: Vec<String>,
 }
 
 #[derive(Debug, Default)]
 struct Outcomes {
     delivered: bool,
-    /// The condition of the error.
-    bounced: Option<String>,
+    bounced: bool,
 }
 
 impl History {
@@ -53,17 +56,19 @@ impl History {
             self.violations.push(format!("{number} delivered twice"));
         }
         outcomes.delivered = true;
+        self.delivered += 1;
     }
 
     /// The sender got an error in answer to stanza `number`.
     pub fn bounced(&mut self, number: u64, condition: &str) {
         self.check_sent(number, "bounced");
         let outcomes = self.outcomes.entry(number).or_default();
-        if outcomes.bounced.is_some() {
+        if outcomes.bounced {
             self.violations
                 .push(format!("{number} answered with two errors"));
         }
-        outcomes.bounced = Some(condition.to_owned());
+        outcomes.bounced = true;
+        *self.bounces.entry(condition.to_owned()).or_default() += 1;
     }
 
     fn check_sent(&mut self, number: u64, what: &str) {
@@ -87,25 +92,14 @@ impl History {
 
     /// How many stanzas were delivered.
     #[must_use]
-    pub fn delivered_count(&self) -> usize {
-        self.outcomes
-            .values()
-            .filter(|outcomes| outcomes.delivered)
-            .count()
+    pub fn delivered_count(&self) -> u64 {
+        self.delivered
     }
 
     /// How many stanzas were answered with an error, by its condition.
     #[must_use]
-    pub fn bounces(&self) -> BTreeMap<&str, usize> {
-        let mut bounces = BTreeMap::new();
-        for condition in self
-            .outcomes
-            .values()
-            .filter_map(|outcomes| outcomes.bounced.as_deref())
-        {
-            *bounces.entry(condition).or_default() += 1;
-        }
-        bounces
+    pub fn bounces(&self) -> &BTreeMap<String, u64> {
+        &self.bounces
     }
 
     /// Contract D1 and D2: every stanza has exactly one outcome, and those that were delivered were
@@ -131,17 +125,23 @@ impl History {
             self.sent,
             &lost[..lost.len().min(10)]
         );
-        let both = self
-            .outcomes
-            .iter()
-            .find(|(_, o)| o.delivered && o.bounced.is_some());
-        if let (Some((number, outcomes)), Fate::Stayed) = (both, receiver) {
-            bail!(
-                "{number} delivered and answered with {:?}",
-                outcomes.bounced
-            );
+        let mut outcomes = self.outcomes.iter();
+        let both = outcomes.find(|(_, outcomes)| outcomes.delivered && outcomes.bounced);
+        if let (Some((number, _)), Fate::Stayed) = (both, receiver) {
+            bail!("{number} delivered and answered with an error");
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sent, delivered) = (self.sent, self.delivered_count());
+        write!(
+            f,
+            "{sent} sent, {delivered} delivered, answered with {:?}",
+            self.bounces()
+        )
     }
 }
 
@@ -166,7 +166,10 @@ mod tests {
         history.delivered(2);
         history.judge(Fate::Stayed).unwrap();
         assert_eq!(history.delivered_count(), 2);
-        assert_eq!(history.bounces(), [("remote-server-timeout", 1)].into());
+        assert_eq!(
+            history.bounces(),
+            &[("remote-server-timeout".to_owned(), 1)].into()
+        );
     }
 
     #[test]

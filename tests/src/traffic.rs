@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Stanzas of one flow that may be without an outcome before the sender waits.
-const WINDOW: u64 = 64;
+const WINDOW: u64 = 256;
 
 /// Components that all send numbered messages to each other, each at most [`WINDOW`] ahead, while
 /// the test does something to their nodes. Every message is accounted for.
@@ -70,7 +70,7 @@ impl Traffic {
     /// # Errors
     ///
     /// When they do not.
-    pub fn wait_for_deliveries(&self, from: &str, to: &str, count: usize) -> Result<()> {
+    pub fn wait_for_deliveries(&self, from: &str, to: &str, count: u64) -> Result<()> {
         let flow = self.flow(from, to)?;
         let goal = flow.lock().delivered_count() + count;
         eventually(
@@ -155,6 +155,7 @@ impl Traffic {
             "a stream ended that should not: {unexpected:?}"
         );
         for ((from, to), history) in judged.clone() {
+            eprintln!("{from} to {to}: {}", history.lock());
             let fate = if killed.contains(&to.as_str()) {
                 Fate::Killed
             } else {
