@@ -154,13 +154,35 @@ impl Node {
     ///
     /// When it does not run, or does not end in time: then it is killed.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
-        let process = self.process.as_ref().context("it does not run")?;
-        kill_process(Pid::from_child(process), Signal::TERM)?;
+        self.signal(Signal::TERM)?;
         let status = eventually("the process to end after SIGTERM", PATIENCE, || {
             self.poll_exit()?.context("it runs")
         });
         self.kill();
         status
+    }
+
+    /// Stops the process in its tracks, as a machine that hangs does, until [`Self::resume`].
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a paused process go on.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let process = self.process.as_ref().context("it does not run")?;
+        Ok(kill_process(Pid::from_child(process), signal)?)
     }
 
     /// Runs `switchyard ARGUMENTS --json` against this node's API.

@@ -107,6 +107,32 @@ fn contract_d3_r5_a_dead_nodes_components_time_out_and_are_forgotten_after_its_l
 }
 
 #[test]
+fn contract_d1_r5_a_node_that_hung_comes_back_with_its_components_and_delivers_nothing_twice()
+-> Result<()> {
+    Cluster::start(3)?.run(|cluster| {
+        let hung = (cluster.leader()? + 1) % 3;
+        let domains = [0, 1, 2].map(|i| format!("c{i}.example"));
+        let components = cluster.iter().zip(&domains).map(|(node, domain)| {
+            node.connect(domain)
+                .map(|component| (domain.clone(), component))
+        });
+        let traffic = Traffic::between(components.collect::<Result<_>>()?);
+        let (lost, one) = (&domains[hung], &domains[(hung + 1) % 3]);
+        traffic.wait_for_deliveries(one, lost, 500)?;
+        let before = incarnation(&cluster[hung])?;
+        cluster[hung].pause()?;
+        traffic.wait_for_bounce(one, lost, "remote-server-not-found", LEASE_AND_MORE)?;
+        cluster[hung].resume()?;
+        traffic.wait_for_deliveries(one, lost, 500)?;
+        traffic.wait_for_deliveries(lost, one, 500)?;
+        let after = incarnation(&cluster[hung])?;
+        ensure!(after > before, "incarnation {after} after {before}");
+        // Nobody was disconnected, and nothing has two outcomes.
+        traffic.finish(&[]).map(drop)
+    })
+}
+
+#[test]
 fn everything_comes_back_after_all_nodes_were_killed_at_once() -> Result<()> {
     Cluster::start(3)?.run(|cluster| {
         let _a = cluster[0].connect("a.example")?;
