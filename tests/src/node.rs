@@ -57,6 +57,12 @@ impl Node {
         &self.config_file
     }
 
+    /// The process that runs it, if it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
     /// The address of a component listener.
     #[must_use]
     pub fn listener(&self, listener: Listener) -> SocketAddr {

@@ -140,8 +140,7 @@ impl Node {
     pub(super) async fn run(&mut self) -> anyhow::Result<()> {
         let registry = self.registry.clone();
         let joined = async {
-            let incarnation = registry.join().await?;
-            tracing::info!(%incarnation, "Joined the cluster");
+            registry.join().await?;
             Err(anyhow!("the registry failed: {}", registry.failed().await))
         };
         tokio::select! {
