@@ -1,5 +1,6 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use sha1::{Digest, Sha1};
@@ -11,6 +12,8 @@ pub(crate) struct Client {
     pub(crate) domain: String,
     /// Its stream, past the handshake.
     pub(crate) socket: TcpStream,
+    /// From `<handshake>` sent to `<handshake/>` received: the registration is committed.
+    pub(crate) registered_in: Duration,
 }
 
 impl Client {
@@ -29,6 +32,7 @@ impl Client {
             .split_once("id=")
             .and_then(|(_, rest)| rest.get(1..)?.split(['\'', '"']).next())
             .context("no id in the stream header")?;
+        let asked = Instant::now();
         let digest = Sha1::digest(format!("{id}{}", switchyard_tests::SECRET));
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         write!(socket, "<handshake>{digest}</handshake>")?;
@@ -39,6 +43,7 @@ impl Client {
         Ok(Self {
             domain: domain.to_owned(),
             socket,
+            registered_in: asked.elapsed(),
         })
     }
 }

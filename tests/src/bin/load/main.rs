@@ -5,6 +5,7 @@
 //! target/release/load                        # 10 pairs on one node, 64-byte bodies, saturated
 //! target/release/load --nodes 2 --body 1024  # each pair spans two nodes
 //! target/release/load --pairs 4 --rate 5000  # open loop: each pair sends at that rate
+//! target/release/load --connects 2000 --nodes 3   # registrations instead of stanzas
 //! ```
 //!
 //! The servers are pinned to one CPU and the load to another when `taskset` is there (`--no-pin`:
@@ -12,6 +13,7 @@
 //! on what the load itself costs.
 
 mod client;
+mod connects;
 mod pair;
 mod usage;
 
@@ -46,6 +48,12 @@ struct Args {
     /// Stanzas that each pair sends in a second (open loop) instead of a window.
     #[arg(long)]
     rate: Option<u64>,
+    /// Connect that many components as fast as possible, and measure that instead.
+    #[arg(long)]
+    connects: Option<usize>,
+    /// Handshakes under way at once, with --connects.
+    #[arg(long, default_value_t = 64)]
+    parallel: usize,
     /// How long to measure.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
@@ -90,6 +98,9 @@ fn measure(args: &Args, cluster: &Cluster) -> Result<()> {
         .collect();
     if !args.no_pin {
         pin(&servers)?;
+    }
+    if let Some(count) = args.connects {
+        return connects::measure(args, count, cluster, &servers);
     }
     let progress = Arc::new(Progress::default());
     let pairs: Vec<Pair> = (0..args.pairs)
