@@ -6,7 +6,6 @@ mod read_buffer;
 mod reader;
 mod writer;
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -62,7 +61,7 @@ impl<R: Registrar, Q: Router> Connection<R, Q> {
     /// # Errors
     ///
     /// When the system gives no randomness for the stream's id.
-    pub(crate) fn new(shared: Arc<Shared<R, Q>>) -> Result<Self, getrandom::Error> {
+    pub(crate) fn new(shared: Arc<Shared<R, Q>>) -> Result<Box<Self>, getrandom::Error> {
         // One sequence for all listeners: a registration names its connection by number alone.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let config = Arc::clone(&shared.config);
@@ -70,13 +69,13 @@ impl<R: Registrar, Q: Router> Connection<R, Q> {
             max_stanza_size: config.max_stanza_size,
             ..Limits::default()
         };
-        Ok(Self {
+        Ok(Box::new(Self {
             shared,
             id: ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed)),
             stream: Stream::new(config, StreamId::random()?),
             framer: Framer::new(limits),
             buffer: ReadBuffer::default(),
-        })
+        }))
     }
 
     pub(crate) fn id(&self) -> ConnectionId {
@@ -84,7 +83,7 @@ impl<R: Registrar, Q: Router> Connection<R, Q> {
     }
 
     /// Runs until the socket is closed.
-    pub(crate) async fn run(mut self, socket: TcpStream) {
+    pub(crate) async fn run(mut self: Box<Self>, socket: TcpStream) {
         let (mut reading, mut writing) = socket.into_split();
         match self.negotiate(&mut reading, &mut writing).await {
             Ok(open) => self.serve(open, reading, writing).await,
@@ -126,7 +125,12 @@ impl<R: Registrar, Q: Router> Connection<R, Q> {
         outcome.map(|()| Open { component, outbox })
     }
 
-    async fn serve(mut self, open: Open, reading: OwnedReadHalf, writing: OwnedWriteHalf) {
+    async fn serve(
+        mut self: Box<Self>,
+        open: Open,
+        reading: OwnedReadHalf,
+        writing: OwnedWriteHalf,
+    ) {
         let Open { component, outbox } = open;
         let shared = Arc::clone(&self.shared);
         let _components = Gauge::new(&shared.metrics.components);
@@ -135,7 +139,7 @@ impl<R: Registrar, Q: Router> Connection<R, Q> {
         let abandon = CancellationToken::new();
         let writer = tokio::spawn(self.writer(writing, &outbox).run(abandon.clone()));
         let reader = self.reader(reading, &component, &outbox);
-        let mut reading = pin!(reader.run(stop.clone()));
+        let mut reading = Box::pin(reader.run(stop.clone()));
 
         let ended = tokio::select! {
             ended = &mut reading => Some(ended),
@@ -257,9 +261,9 @@ impl<R: Registrar, Q: Router> Connection<R, Q> {
         socket: OwnedReadHalf,
         component: &Component,
         outbox: &Arc<Outbox>,
-    ) -> Reader<Q::Session> {
+    ) -> Box<Reader<Q::Session>> {
         let config = &self.shared.config;
-        Reader {
+        Box::new(Reader {
             socket,
             framer: std::mem::replace(&mut self.framer, Framer::new(Limits::default())),
             buffer: std::mem::take(&mut self.buffer),
@@ -278,6 +282,6 @@ impl<R: Registrar, Q: Router> Connection<R, Q> {
             metrics: Arc::clone(&self.shared.metrics),
             stanzas: Vec::new(),
             rewritten: Rewritten::default(),
-        }
+        })
     }
 }

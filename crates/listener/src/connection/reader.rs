@@ -57,7 +57,10 @@ pub(super) enum ReadEnd {
 impl<S: RouteSession> Reader<S> {
     /// Runs until the stream ends or `stop` is cancelled, which is looked at between batches alone:
     /// whatever was read from the component is routed (contract D1). Gives the socket back.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> (OwnedReadHalf, ReadEnd) {
+    pub(super) async fn run(
+        mut self: Box<Self>,
+        stop: CancellationToken,
+    ) -> (OwnedReadHalf, ReadEnd) {
         let end = self.read_all(&stop).await;
         (self.socket, end)
     }
