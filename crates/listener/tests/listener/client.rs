@@ -111,6 +111,12 @@ impl Client {
     }
 
     pub(crate) async fn next(&mut self) -> Event {
+        // Keepalives would hide that nothing else comes.
+        let event = timeout(HANG, self.read_event());
+        event.await.expect("the server answers")
+    }
+
+    async fn read_event(&mut self) -> Event {
         loop {
             self.elements.clear();
             let progress = self
@@ -153,6 +159,7 @@ impl Client {
 
     /// Reads once, and keeps what comes for later.
     pub(crate) async fn read(&mut self) -> usize {
+        self.buffer.reserve(16 * 1024);
         let reading = self.reading.read_buf(&mut self.buffer);
         timeout(HANG, reading)
             .await

@@ -78,10 +78,10 @@ async fn contract_s11_silence_is_broken_by_white_space() {
     let keepalive = Duration::from_millis(50);
     let fixture = Fixture::configured(|config| config.keepalive = keepalive).await;
     let mut client = fixture.connect("a.example").await;
-    for _ in 0..3 {
-        assert_eq!(client.read().await, 1);
+    while client.unread().len() < 3 {
+        assert_ne!(client.read().await, 0);
     }
-    assert_eq!(client.unread(), b"   ");
+    assert!(client.unread().iter().all(|byte| *byte == b' '));
     // And white space from the component is no stanza.
     client.send("  \n ").await;
     client.send(message("a.example", "a.example", 1)).await;

@@ -30,12 +30,20 @@ impl Fixture {
     }
 
     pub(crate) async fn with(configure: impl FnOnce(&mut ListenerConfig), switch: Switch) -> Self {
+        Self::listen(configure, Arc::new(switch))
+    }
+
+    /// Another listener in front of the same router.
+    pub(crate) fn beside(&self, configure: impl FnOnce(&mut ListenerConfig)) -> Self {
+        Self::listen(configure, Arc::clone(&self.switch))
+    }
+
+    fn listen(configure: impl FnOnce(&mut ListenerConfig), switch: Arc<Switch>) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut config = ListenerConfig::new(address, Secret::new(SECRET));
         config.hosts = Arc::new([Domain::prepare("example.org").unwrap()]);
         configure(&mut config);
         let listener = Listener::bind(config).unwrap();
-        let switch = Arc::new(switch);
         let shutdown = CancellationToken::new();
         Self {
             address: listener.local_addr(),
