@@ -107,11 +107,11 @@ impl Node {
     fn command(&self, log: File) -> Result<Command> {
         let mut command = Command::new(crate::switchyard()?);
         command
-            .arg("serve")
-            .arg("--config")
+            // The node ends when its standard input does, even if the test was killed.
+            .args(["serve", "--exit-with-parent", "--config"])
             .arg(&self.config_file)
             .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log);
         Ok(command)
