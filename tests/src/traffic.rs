@@ -14,7 +14,7 @@ use crate::{
 /// Stanzas of one flow that may be without an outcome before the sender waits.
 const WINDOW: u64 = 256;
 
-/// Components that all send numbered messages to each other, each at most [`WINDOW`] ahead, while
+/// Components that all send numbered messages to each other, each a bounded number ahead, while
 /// the test does something to their nodes. Every message is accounted for.
 #[derive(Debug)]
 pub struct Traffic {
