@@ -38,7 +38,7 @@ const IDLE_CAPACITY: usize = 16;
 /// The bounded queue between everybody who sends to one component and its one writer.
 ///
 /// Every stanza that was accepted is in exactly one place (contract D1): in the queue, in the
-/// [`WriteBatch`] of the writer, written, or in what [`Self::finish`] gave back.
+/// batch of the writer, written, or in what [`Self::finish`] gave back.
 ///
 /// Three ways lead in, with three bounds (contract D4): [`Self::push`] for senders of this node,
 /// who wait when it is full; [`Self::push_from_peer`] for stanzas that already crossed a link,
