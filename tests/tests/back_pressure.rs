@@ -1,10 +1,14 @@
 //! A component that does not read slows down those who send to it, and nobody else (contract D4).
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use switchyard_tests::{Cluster, Component, ComponentReceiver, ComponentSender, PATIENCE};
+use switchyard_tests::{
+    Cluster, Component, ComponentReceiver, ComponentSender, PATIENCE, eventually, http,
+};
 
 /// More than every buffer on the way can hold: sockets, the outbox, the link's window.
 const MESSAGES: usize = 20_000;
@@ -25,6 +29,80 @@ fn contract_d4_a_slow_receiver_slows_its_senders_and_nobody_else() -> Result<()>
     })
 }
 
+#[test]
+fn contract_d1_what_a_vanished_receiver_did_not_take_is_answered_across_nodes() -> Result<()> {
+    Cluster::start(2)?.run(|cluster| {
+        let flood = cluster[0].connect("flood.example")?;
+        let stuck = cluster[1].connect("stuck.example")?;
+        let (mut flood, mut answers) = flood.split();
+        let (stuck, _unread) = stuck.split();
+        let sent = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                send_all(&mut flood, "flood.example", "stuck.example", |count| {
+                    sent.store(count, Ordering::Relaxed);
+                })
+            });
+            wait_until_stuck(&sent)?;
+            stuck.abort();
+            let mut answered = 0;
+            // What was written into the socket is the receiver's; all else comes back.
+            eventually("every message has its outcome", PATIENCE, || {
+                while let Some(answer) = answers.receive_within(Duration::from_millis(200))? {
+                    ensure!(answer.attribute("type") == "error", "not an error");
+                    answered += 1;
+                }
+                let written = written(cluster[1].config().http)?;
+                let outcomes = answered + written;
+                ensure!(
+                    outcomes == MESSAGES,
+                    "{answered} answered, {written} written"
+                );
+                Ok(())
+            })?;
+            sending.join().expect("no thread panics")?;
+            ensure!(answered > 0, "the receiver was never stuck");
+            ensure!(
+                answers
+                    .receive_within(Duration::from_millis(200))?
+                    .is_none()
+            );
+            Ok(())
+        })
+    })
+}
+
+/// Waits until the sender has not got on for a while.
+fn wait_until_stuck(sent: &AtomicUsize) -> Result<()> {
+    let mut before = None;
+    eventually("the sender is held up", PATIENCE, || {
+        thread::sleep(Duration::from_millis(500));
+        let now = sent.load(Ordering::Relaxed);
+        ensure!(now < MESSAGES, "everything is buffered");
+        let stuck = now > 0 && before == Some(now);
+        before = Some(now);
+        ensure!(stuck, "it is at message {now}");
+        Ok(())
+    })
+}
+
+/// Stanzas that a node has written to components, by its own account.
+fn written(http: SocketAddr) -> Result<usize> {
+    let (_, page) = http::get(http, "/metrics")?;
+    let lines = page
+        .lines()
+        .filter(|line| line.starts_with("switchyard_stanzas_out_total"));
+    lines
+        .map(|line| {
+            Ok(line
+                .rsplit(' ')
+                .next()
+                .unwrap_or_default()
+                .parse::<usize>()?)
+        })
+        .sum()
+}
+
 fn flood_and_others(
     slow: Component,
     flood: Component,
@@ -35,7 +113,7 @@ fn flood_and_others(
     let (mut flood, mut answers) = flood.split();
     let (slow_sender, mut slow) = slow.split();
     thread::scope(|scope| {
-        let sending = scope.spawn(|| send_all(&mut flood, &flood_domain, &slow_domain));
+        let sending = scope.spawn(|| send_all(&mut flood, &flood_domain, &slow_domain, |_| {}));
         // While the flood has nowhere to go, its neighbours on the same nodes and the same link
         // are served as ever.
         for i in 0..500 {
@@ -57,12 +135,19 @@ fn flood_and_others(
     })
 }
 
-fn send_all(flood: &mut ComponentSender, from: &str, to: &str) -> Result<()> {
+fn send_all(
+    flood: &mut ComponentSender,
+    from: &str,
+    to: &str,
+    progress: impl Fn(usize),
+) -> Result<()> {
     let body = "z".repeat(BODY);
     (0..MESSAGES).try_for_each(|i| {
         flood.send(&format!(
             "<message from='{from}' to='{to}' id='{i}'><body>{body}</body></message>"
-        ))
+        ))?;
+        progress(i + 1);
+        Ok(())
     })
 }
 

@@ -37,11 +37,14 @@ impl Flows {
         }
     }
 
-    /// Whether [`Self::admit`] would take a parcel.
-    pub(super) fn is_open(&self, to: &Destination) -> bool {
-        self.flows
-            .get(to)
-            .is_none_or(|flow| !flow.congested && !flow.full && flow.bytes < self.limit)
+    /// Whether [`Self::admit`] would take a parcel. Who is told no may wait for
+    /// [`Self::release`] or [`Self::set_congested`] to announce relief.
+    pub(super) fn is_open(&mut self, to: &Destination) -> bool {
+        let Some(flow) = self.flows.get_mut(to) else {
+            return true;
+        };
+        flow.full |= flow.bytes >= self.limit;
+        !flow.congested && !flow.full
     }
 
     /// Counts a parcel of `bytes` as under way, if there is room for it.

@@ -271,12 +271,12 @@ impl Link {
         result
     }
 
-    async fn wait_until(&self, reached: impl Fn(&LinkState) -> bool) {
+    async fn wait_until(&self, reached: impl Fn(&mut LinkState) -> bool) {
         loop {
             let mut notified = pin!(self.room.notified());
             // Registered before the look, so that no change between the two is missed.
             notified.as_mut().enable();
-            if reached(&self.state.lock()) {
+            if reached(&mut self.state.lock()) {
                 return;
             }
             notified.await;

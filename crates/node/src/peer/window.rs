@@ -87,9 +87,10 @@ impl Window {
         Ok(())
     }
 
-    /// Whether it is worth while to try again after a [`PushError`].
-    pub(super) fn has_room(&self, to: &Destination) -> bool {
-        !self.full && !self.is_full() && self.flows.is_open(to)
+    /// Whether it is worth while to try again after a [`PushError`]. If not, there will be relief.
+    pub(super) fn has_room(&mut self, to: &Destination) -> bool {
+        self.full |= self.is_full();
+        self.flows.is_open(to) && !self.full
     }
 
     /// True once after something happened that those who wait for room may be waiting for.

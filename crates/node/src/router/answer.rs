@@ -5,12 +5,11 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use switchyard_listener::xml::{Framer, Limits};
 use switchyard_listener::{
-    Delivery, Outbox, Sender, Stanza, StanzaCondition, StanzaKind, error_reply, jid,
+    Delivery, Sender, Stanza, StanzaCondition, StanzaKind, error_reply, jid,
 };
 use switchyard_registry::Domain;
 
-use super::hand_over::Conversation;
-use super::place::Place;
+use super::mail::{Letter, Mail};
 use super::shared::Shared;
 use super::undeliverable::Undeliverable;
 use crate::entity::{Answer, Request};
@@ -18,29 +17,53 @@ use crate::entity::{Answer, Request};
 impl Shared {
     /// Answers every stanza of `delivery` with an error, or counts it as dropped if it must not be
     /// answered.
-    pub(super) fn answer(&self, delivery: Delivery, why: Undeliverable) {
+    pub(super) fn answer(self: &Arc<Self>, delivery: Delivery, why: Undeliverable) {
+        self.answer_all([delivery], why);
+    }
+
+    /// Does so for several deliveries. Replies that go to another node travel together.
+    pub(super) fn answer_all(
+        self: &Arc<Self>,
+        deliveries: impl IntoIterator<Item = Delivery>,
+        why: Undeliverable,
+    ) {
+        let mut mail = Mail::default();
+        for delivery in deliveries {
+            for letter in self.letters(&delivery, why) {
+                if let Err(letter) = letter.hand_to(delivery.origin.as_ref()) {
+                    mail.add(letter);
+                }
+            }
+        }
+        self.post(mail);
+    }
+
+    /// The error replies to the stanzas of `delivery`, neighbours with the same asker together.
+    fn letters(&self, delivery: &Delivery, why: Undeliverable) -> Vec<Letter> {
         let (condition, text) = why.error();
+        let mut letters: Vec<Letter> = Vec::new();
         let mut answered = 0;
         for stanza in stanzas_in(&delivery.bytes) {
+            let asker = stanza.from.map_or(&[][..], |from| from.of(&delivery.bytes));
             let mut reply = BytesMut::new();
-            if error_reply(&delivery.bytes, &stanza, condition, Some(text), &mut reply) {
-                answered += 1;
-                self.reply(
-                    delivery.origin.as_ref(),
-                    &delivery.bytes,
-                    &stanza,
-                    reply.freeze(),
-                );
-            } else {
+            if !error_reply(&delivery.bytes, &stanza, condition, Some(text), &mut reply) {
                 self.metrics.dropped.add(1);
+                continue;
+            }
+            answered += 1;
+            let letter = Letter::new(asker, reply);
+            match letters.last_mut() {
+                Some(last) if last.has_asker_of(&letter) => last.join(&letter),
+                _ => letters.push(letter),
             }
         }
         self.metrics.bounced(why, answered);
+        letters
     }
 
     /// Lets the router's own entity deal with a stanza to a served host (contract H1).
     pub(super) fn ask_entity(
-        &self,
+        self: &Arc<Self>,
         host: &Domain,
         bytes: &Bytes,
         stanza: &Stanza,
@@ -53,7 +76,7 @@ impl Shared {
             StanzaKind::Iq => match self.entity_answer(host, bytes, stanza) {
                 None => return,
                 Some(Answer::Result(result)) => {
-                    return self.reply(Some(&sender.outbox), bytes, stanza, result);
+                    return self.reply(sender, bytes, stanza, result.into());
                 }
                 Some(Answer::Error(condition, text)) => (condition, text),
             },
@@ -63,7 +86,7 @@ impl Shared {
             ),
         };
         if error_reply(bytes, stanza, refusal.0, Some(refusal.1), &mut reply) {
-            self.reply(Some(&sender.outbox), bytes, stanza, reply.freeze());
+            self.reply(sender, bytes, stanza, reply);
         }
     }
 
@@ -90,41 +113,15 @@ impl Shared {
         )
     }
 
-    /// Sends `reply` to the connection that sent `stanza` if it is on this node, else to whoever
-    /// holds the domain it came from.
-    fn reply(&self, origin: Option<&Arc<Outbox>>, bytes: &Bytes, stanza: &Stanza, reply: Bytes) {
-        let mut delivery = Delivery {
-            bytes: reply,
-            count: 1,
-            origin: None,
-        };
-        if let Some(origin) = origin {
-            match origin.push_reply(delivery) {
-                Ok(()) => return,
-                Err(closed) => delivery = closed,
-            }
+    /// Sends `reply` to the connection that sent `stanza`, or, if that has gone, to whoever holds the
+    /// domain it came from.
+    fn reply(self: &Arc<Self>, sender: &Sender, bytes: &[u8], stanza: &Stanza, reply: BytesMut) {
+        let asker = stanza.from.map_or(&[][..], |from| from.of(bytes));
+        if let Err(letter) = Letter::new(asker, reply).hand_to(Some(&sender.outbox)) {
+            let mut mail = Mail::default();
+            mail.add(letter);
+            self.post(mail);
         }
-        let from = stanza.from.map_or(&[][..], |from| from.of(bytes));
-        let place = jid::prepared_domain(jid::domain_bytes(from))
-            .ok()
-            .and_then(|domain| self.resolve(&domain));
-        let sent = place.is_some_and(|place| self.reply_to(&place, delivery, from));
-        if !sent {
-            self.metrics.dropped.add(1);
-        }
-    }
-
-    /// A reply always fits into an outbox of this node; a link that has no room for it loses it.
-    fn reply_to(&self, place: &Place, reply: Delivery, asker: &[u8]) -> bool {
-        if let Place::Local(outbox) = place {
-            return outbox.push_reply(reply).is_ok();
-        }
-        let from = jid::bare_prepared(asker).unwrap_or_default();
-        let conversation = Conversation {
-            from: from.as_bytes(),
-            attempts: 0,
-        };
-        self.try_hand_over(place, reply, conversation).is_ok()
     }
 }
 

@@ -2,7 +2,7 @@
 //! switch that joins components, links and the registry.
 //!
 //! The life of a stanza is in `session.rs` (choosing), `hand_over.rs` (handing on) and `answer.rs`
-//! (answering when that fails).
+//! (answering when that fails; `mail.rs` brings the answers home).
 
 mod answer;
 mod chain;
@@ -16,6 +16,7 @@ mod instance;
 mod kick_damper;
 mod local_components;
 mod localdomain;
+mod mail;
 mod metrics;
 mod peer_glue;
 mod place;

@@ -54,9 +54,8 @@ impl Returns for Switch {
         let (again, lost): (Vec<_>, Vec<_>) = parcels
             .into_iter()
             .partition(|parcel| elsewhere && parcel.attempts < MOST_ATTEMPTS);
-        for parcel in lost {
-            self.shared.answer(parcel.delivery, reason.into());
-        }
+        let lost = lost.into_iter().map(|parcel| parcel.delivery);
+        self.shared.answer_all(lost, reason.into());
         if !again.is_empty() {
             let shared = Arc::clone(&self.shared);
             tokio::spawn(async move { shared.send_elsewhere(again, reason.into()).await });
@@ -67,7 +66,7 @@ impl Returns for Switch {
 impl Shared {
     /// Sends parcels that their node provably never delivered to where their component is now, or
     /// answers them with `why` if it is nowhere.
-    async fn send_elsewhere(&self, parcels: Vec<Parcel>, why: Undeliverable) {
+    async fn send_elsewhere(self: &Arc<Self>, parcels: Vec<Parcel>, why: Undeliverable) {
         let current = self.confirm().await;
         for parcel in parcels {
             match current {
@@ -77,7 +76,7 @@ impl Shared {
         }
     }
 
-    async fn send_on(&self, parcel: Parcel, why: Undeliverable) {
+    async fn send_on(self: &Arc<Self>, parcel: Parcel, why: Undeliverable) {
         let Parcel {
             to,
             mut delivery,

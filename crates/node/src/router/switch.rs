@@ -76,8 +76,7 @@ impl Router for Switch {
     }
 
     fn undelivered(&self, deliveries: Vec<Delivery>) {
-        for delivery in deliveries {
-            self.shared.answer(delivery, Undeliverable::ComponentLost);
-        }
+        self.shared
+            .answer_all(deliveries, Undeliverable::ComponentLost);
     }
 }
