@@ -186,9 +186,12 @@ impl<S: RouteSession> Reader<S> {
         ListenerMetrics::add(count, 1);
     }
 
+    /// Gives memory back before waiting.
     fn shrink(&mut self) {
         if self.stanzas.capacity() > IDLE_CAPACITY {
             self.stanzas = Vec::new();
         }
+        // Empty between batches, but for memory that faulty stanzas may have left.
+        self.rewritten = Rewritten::default();
     }
 }

@@ -20,7 +20,8 @@ use tokio::time::timeout;
 /// Components by name, and what became of the stanzas that reached none.
 pub(crate) struct Switch {
     table: Mutex<HashMap<Domain, (ConnectionId, Arc<Outbox>)>>,
-    /// A registration takes one permit, so that a test can hold it up.
+    /// A registration is made, then takes one permit before it is confirmed, so that a test can
+    /// hold that up.
     pub(crate) registrations: Semaphore,
     /// How long a sender waits for a slow receiver.
     pub(crate) patience: Duration,
@@ -46,6 +47,19 @@ impl Switch {
     pub(crate) fn outbox(&self, domain: &str) -> Option<Arc<Outbox>> {
         let table = self.table.lock();
         table.get(domain).map(|(_, outbox)| Arc::clone(outbox))
+    }
+
+    fn take_name(&self, request: RegisterRequest) -> Result<(), RegisterError> {
+        let mut table = self.table.lock();
+        if let Some((_, holder)) = table.get(&request.component.domain) {
+            if request.conflict == ConflictBehaviour::Disconnect {
+                return Err(RegisterError::Conflict("the name is taken".to_owned()));
+            }
+            holder.close(CloseReason::Replaced);
+        }
+        let entry = (request.connection, request.outbox);
+        table.insert(request.component.domain, entry);
+        Ok(())
     }
 
     /// Answers every stanza of `delivery`.
@@ -74,16 +88,8 @@ impl Switch {
 
 impl Registrar for Switch {
     async fn register(&self, request: RegisterRequest) -> Result<(), RegisterError> {
+        self.take_name(request)?;
         self.registrations.acquire().await.unwrap().forget();
-        let mut table = self.table.lock();
-        if let Some((_, holder)) = table.get(&request.component.domain) {
-            if request.conflict == ConflictBehaviour::Disconnect {
-                return Err(RegisterError::Conflict("the name is taken".to_owned()));
-            }
-            holder.close(CloseReason::Replaced);
-        }
-        let entry = (request.connection, request.outbox);
-        table.insert(request.component.domain, entry);
         Ok(())
     }
 
