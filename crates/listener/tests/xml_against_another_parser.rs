@@ -252,11 +252,12 @@ fn only_stanza(bytes: &[u8]) -> Stanza {
 
 // --- What must hold ---
 
-/// The framer refuses on purpose what is well-formed: text and headers between stanzas.
+/// The framer refuses on purpose what is well-formed: text between stanzas, headers and other
+/// elements of the streams namespace.
 fn is_refused(seen: &[Seen]) -> bool {
     seen.iter().any(|seen| match seen {
         Seen::Text { depth, text } => *depth == 1 && !text.trim_ascii().is_empty(),
-        Seen::Element { depth, name, .. } => *depth == 1 && name.0 == STREAMS && name.1 == "stream",
+        Seen::Element { depth, name, .. } => *depth == 1 && name.0 == STREAMS && name.1 != "error",
     })
 }
 

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::read_buffer::ReadBuffer;
+use super::reader::note_stream_error;
 use crate::farewell::Farewell;
 use crate::stream::Stream;
 use crate::xml::{Framer, Outcome};
@@ -109,6 +110,10 @@ impl<R: Registrar> Negotiation<'_, R> {
                 .read_elements(self.buffer.as_slice(), 1, &mut elements);
             let bytes = self.buffer.split_to(progress.consumed);
             if let Some(element) = elements.first() {
+                if element.is_stream_error() {
+                    note_stream_error(&bytes, element);
+                    return Err(self.stream.end().into());
+                }
                 self.framer.rewrite(&bytes, element, out);
                 return Ok(());
             }

@@ -1,4 +1,5 @@
 use std::io;
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub(super) struct Rewritten {
 /// Why reading ended.
 #[derive(Debug)]
 pub(super) enum ReadEnd {
-    /// `</stream:stream>`, or the component stopped sending without it.
+    /// `</stream:stream>` or a stream error, or the component stopped sending without either.
     Ended,
     /// The connection broke.
     Lost(io::Error),
@@ -76,6 +77,10 @@ impl<S: RouteSession> Reader<S> {
                     () = &mut stopped => return ReadEnd::Stopped,
                 }
             }
+            let outcome = match outcome {
+                ControlFlow::Continue(outcome) => outcome,
+                ControlFlow::Break(end) => return end,
+            };
             match outcome {
                 Outcome::More => {}
                 Outcome::Limit if stop.is_cancelled() => return ReadEnd::Stopped,
@@ -97,7 +102,7 @@ impl<S: RouteSession> Reader<S> {
     }
 
     /// Deals with the complete stanzas in the buffer, one batch of them.
-    async fn route_buffered(&mut self) -> Outcome {
+    async fn route_buffered(&mut self) -> ControlFlow<ReadEnd, Outcome> {
         let mut stanzas = std::mem::take(&mut self.stanzas);
         let progress = self
             .framer
@@ -105,18 +110,25 @@ impl<S: RouteSession> Reader<S> {
         let chunk = self.buffer.split_to(progress.consumed);
         if !stanzas.is_empty() {
             ListenerMetrics::add(&self.metrics.stanzas_in, stanzas.len() as u64);
-            self.forward(&chunk, &stanzas).await;
+            self.forward(&chunk, &stanzas).await?;
             stanzas.clear();
         }
         self.stanzas = stanzas;
-        progress.outcome
+        ControlFlow::Continue(progress.outcome)
     }
 
-    /// Routes `stanzas`, which lie in `chunk`, in their order, in runs as long as possible.
-    async fn forward(&mut self, chunk: &Bytes, stanzas: &[Stanza]) {
+    /// Routes `stanzas`, which lie in `chunk`, in their order, in runs as long as possible. The
+    /// component's own stream error ends the stream: what is behind it is not looked at.
+    async fn forward(&mut self, chunk: &Bytes, stanzas: &[Stanza]) -> ControlFlow<ReadEnd> {
         // Those from here on are fine as they are, and wait to be routed together.
         let mut start = 0;
         for (index, stanza) in stanzas.iter().enumerate() {
+            if stanza.is_stream_error() {
+                self.route_rewritten().await;
+                self.route(chunk, &stanzas[start..index]).await;
+                note_stream_error(chunk, stanza);
+                return ControlFlow::Break(ReadEnd::Ended);
+            }
             if self.framer.needs_rewrite(stanza) {
                 self.route(chunk, &stanzas[start..index]).await;
                 start = index + 1;
@@ -134,6 +146,7 @@ impl<S: RouteSession> Reader<S> {
         }
         self.route_rewritten().await;
         self.route(chunk, &stanzas[start..]).await;
+        ControlFlow::Continue(())
     }
 
     /// Adds `stanza` to the rewritten run, unless it is faulty.
@@ -194,4 +207,13 @@ impl<S: RouteSession> Reader<S> {
         // Empty between batches, but for memory that faulty stanzas may have left.
         self.rewritten = Rewritten::default();
     }
+}
+
+/// Logs the stream error with which a component gives its stream up: it is not answered
+/// (RFC 6120 §4.9.1.1).
+pub(super) fn note_stream_error(buffer: &[u8], stanza: &Stanza) {
+    const LOGGED: usize = 512;
+    let element = stanza.span.of(buffer);
+    let element = element.get(..LOGGED).unwrap_or(element).escape_ascii();
+    tracing::debug!(%element, "Component ended its stream with an error");
 }

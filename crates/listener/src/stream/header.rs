@@ -73,6 +73,12 @@ fn check_address(to: Option<&str>) -> Result<Domain, StreamError> {
             "The attribute to is missing: it names the component (XEP-0114 section 3)",
         ));
     };
+    if to.is_empty() {
+        return Err(StreamError::new(
+            StreamCondition::ImproperAddressing,
+            "The attribute to is empty: it names the component (XEP-0114 section 3)",
+        ));
+    }
     if to.contains(['@', '/']) {
         return Err(StreamError::new(
             StreamCondition::ImproperAddressing,

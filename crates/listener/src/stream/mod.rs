@@ -103,10 +103,6 @@ impl Stream {
                 )));
             }
         }
-        if !component.is_subdomain && self.config.hosts.contains(&component.domain) {
-            let text = format!("{} is a domain of the router itself", component.domain);
-            return Err(self.fail(StreamError::new(StreamCondition::Conflict, text)));
-        }
         self.state = State::Registering(component.clone());
         Ok(component)
     }

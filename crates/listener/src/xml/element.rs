@@ -318,6 +318,8 @@ impl Element {
             return Err(Wrong::SecondHeader.at(self.at));
         } else if namespace == STREAMS && local == b"error" {
             self.stanza.rewrite.set(Rewrite::STREAM_ERROR);
+        } else if namespace == STREAMS {
+            return Err(Wrong::StreamElement.at(self.at));
         }
         Ok(())
     }

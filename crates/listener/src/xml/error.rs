@@ -3,7 +3,8 @@ use std::borrow::Cow;
 /// What kind of thing is wrong with the bytes of a stream; decides its stream error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum XmlErrorKind {
-    /// Text other than whitespace between first-level elements → `bad-format`.
+    /// Text other than whitespace between first-level elements, or an element of the streams
+    /// namespace that has no place there → `bad-format`.
     BadFormat,
     /// Not XML at all, but recognisable as something else → `not-well-formed`.
     LooksLike(Protocol),
@@ -24,7 +25,7 @@ pub enum XmlErrorKind {
 pub enum Protocol {
     /// A request of HTTP.
     Http,
-    /// A header of the PROXY protocol, version 1.
+    /// A header of the PROXY protocol, version 1 or 2.
     Proxy,
     /// A TLS client hello.
     Tls,

@@ -53,6 +53,7 @@ pub(super) enum Wrong {
     SecondHeader,
     Slash,
     StanzaTooLong,
+    StreamElement,
     TextBetween,
     TooManyAttributes,
     TooManyPrefixes,
@@ -89,7 +90,7 @@ impl Wrong {
             Self::Encoding | Self::Utf16 => XmlErrorKind::UnsupportedEncoding,
             Self::Looks(protocol) => XmlErrorKind::LooksLike(protocol),
             Self::SecondHeader => XmlErrorKind::SecondHeader,
-            Self::TextBetween => XmlErrorKind::BadFormat,
+            Self::StreamElement | Self::TextBetween => XmlErrorKind::BadFormat,
             _ => XmlErrorKind::NotWellFormed,
         }
     }
@@ -136,6 +137,7 @@ impl Wrong {
             Self::SecondHeader => "a second stream header",
             Self::Slash => "\"/\" in a tag",
             Self::StanzaTooLong => "the stanza is longer than this listener allows",
+            Self::StreamElement => "an element of the streams namespace that no component sends",
             Self::TextBetween => "text between stanzas",
             Self::TooManyAttributes => "too many attributes",
             Self::TooManyPrefixes => "too many namespace prefixes",

@@ -292,7 +292,6 @@ fn contract_v1_first_level_elements_are_told_by_name_and_namespace() {
         ("<c:iq xmlns:c='jabber:&#x63;lient'/>", StanzaKind::Iq),
         ("<message xmlns='urn:x'/>", StanzaKind::Other),
         ("<message xmlns=''/>", StanzaKind::Other),
-        ("<stream:message/>", StanzaKind::Other),
         ("<handshake/>", StanzaKind::Other),
     ] {
         assert_eq!(
@@ -308,11 +307,27 @@ fn a_stream_error_of_the_peer_is_told_apart() {
     for (input, expected) in [
         ("<stream:error><conflict/></stream:error>", true),
         ("<error/>", false),
-        ("<stream:features/>", false),
     ] {
         let mut found = Vec::new();
         framer(small()).read_elements(input.as_bytes(), 1, &mut found);
         assert_eq!(found[0].is_stream_error(), expected, "{input}");
+    }
+}
+
+#[test]
+fn contract_x4_no_other_element_of_the_streams_namespace_is_let_through() {
+    for input in [
+        "<stream:features/>",
+        "<features xmlns='http://etherx.jabber.org/streams'>",
+        "<stream:message from='a.example' to='b.example'>",
+    ] {
+        let mut found = Vec::new();
+        let progress = framer(small()).read_elements(input.as_bytes(), 1, &mut found);
+        let Outcome::Error(error) = progress.outcome else {
+            panic!("{input}: {:?}", progress.outcome);
+        };
+        assert_eq!(error.kind, XmlErrorKind::BadFormat, "{input}");
+        assert!(found.is_empty(), "{input}");
     }
 }
 

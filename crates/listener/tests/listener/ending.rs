@@ -42,6 +42,35 @@ async fn contract_s10_pending_stanzas_come_before_the_end() {
 }
 
 #[tokio::test]
+async fn rfc6120_4_9_a_stream_error_of_the_component_ends_its_stream_unanswered() {
+    const ERROR: &str = "<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
+         </stream:error>";
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect("a.example").await;
+    let first = message("a.example", "a.example", 1);
+    let late = message("a.example", "a.example", 2);
+    client.send(format!("{first}{ERROR}{late}")).await;
+    assert_eq!(client.element().await, first);
+    client.end(None).await;
+    assert_eq!(fixture.metrics.stanza_errors(), 0);
+    // Before the handshake as well.
+    let (mut client, _) = fixture.open("b.example").await;
+    client.send(ERROR).await;
+    client.end(None).await;
+    assert_eq!(fixture.metrics.auth_failures(), 0);
+}
+
+#[tokio::test]
+async fn contract_x4_no_element_of_the_streams_namespace_is_sent_back() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect("a.example").await;
+    let first = message("a.example", "a.example", 1);
+    client.send(format!("{first}<stream:features/>")).await;
+    assert_eq!(client.element().await, first);
+    client.end(Some("bad-format")).await;
+}
+
+#[tokio::test]
 async fn a_component_that_stops_sending_still_gets_what_is_pending() {
     let fixture = Fixture::start().await;
     let mut client = fixture.connect("a.example").await;

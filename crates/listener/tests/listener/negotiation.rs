@@ -194,11 +194,18 @@ async fn contract_s8_the_newcomer_is_refused() {
     let (mut second, id) = fixture.open("A.example").await;
     second.send(handshake(&id, SECRET)).await;
     second.end(Some("conflict")).await;
-    let (mut third, id) = fixture.open("example.ORG").await;
-    third.send(handshake(&id, SECRET)).await;
-    third.end(Some("conflict")).await;
     first.send(message("a.example", "a.example", 1)).await;
     assert_eq!(first.element().await, message("a.example", "a.example", 1));
+}
+
+#[tokio::test]
+async fn contract_s8_r1_whether_a_component_takes_a_served_host_is_the_registrars_decision() {
+    let fixture = Fixture::start().await;
+    let _first = fixture.connect("example.ORG").await;
+    assert!(fixture.switch.outbox("example.org").is_some());
+    let (mut second, id) = fixture.open("example.org").await;
+    second.send(handshake(&id, SECRET)).await;
+    second.end(Some("conflict")).await;
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ pub struct StreamHeader {
     pub version: Option<String>,
     /// `xml:lang`.
     pub xml_lang: Option<String>,
-    /// `is_subdomain`, which MongooseIM defines (contract R4).
+    /// `is_subdomain`, which MongooseIM defines (contract R4): it is `true`, in so many letters.
     pub is_subdomain: bool,
     /// It is an empty-element tag: the stream ends where it begins.
     pub is_empty: bool,
@@ -159,7 +159,7 @@ fn header(bytes: &[u8], tag: &StartTag, attributes: &[Attribute]) -> StreamHeade
             b"version" => header.version = Some(value),
             b"xmlns" => header.content_namespace = Some(value),
             b"xml:lang" => header.xml_lang = Some(value),
-            b"is_subdomain" => header.is_subdomain = matches!(&*value, "true" | "1"),
+            b"is_subdomain" => header.is_subdomain = value == "true",
             _ => {}
         }
     }
@@ -229,29 +229,31 @@ fn check_declared(name: &[u8], value: &[u8], at: usize) -> Result<(), Fault> {
 
 /// Guesses what a stream is that does not begin with a `<`. Nothing if it takes more bytes.
 fn not_xml(bytes: &[u8], at: usize) -> Result<(), Fault> {
-    const KNOWN: [(&[u8], Protocol); 11] = [
-        (b"\x16", Protocol::Tls),
-        (b"PROXY ", Protocol::Proxy),
-        (b"CONNECT ", Protocol::Http),
-        (b"DELETE ", Protocol::Http),
-        (b"GET ", Protocol::Http),
-        (b"HEAD ", Protocol::Http),
-        (b"OPTIONS ", Protocol::Http),
-        (b"PATCH ", Protocol::Http),
-        (b"POST ", Protocol::Http),
-        (b"PRI ", Protocol::Http),
-        (b"PUT ", Protocol::Http),
+    // White space is skipped before, that at the start of the PROXY signature included.
+    const KNOWN: [(&[u8], Wrong); 15] = [
+        (b"\xFE\xFF", Wrong::Utf16),
+        (b"\xFF\xFE", Wrong::Utf16),
+        (b"\0<", Wrong::Utf16),
+        (b"\x16", Wrong::Looks(Protocol::Tls)),
+        (b"\0\r\nQUIT\n", Wrong::Looks(Protocol::Proxy)),
+        (b"PROXY ", Wrong::Looks(Protocol::Proxy)),
+        (b"CONNECT ", Wrong::Looks(Protocol::Http)),
+        (b"DELETE ", Wrong::Looks(Protocol::Http)),
+        (b"GET ", Wrong::Looks(Protocol::Http)),
+        (b"HEAD ", Wrong::Looks(Protocol::Http)),
+        (b"OPTIONS ", Wrong::Looks(Protocol::Http)),
+        (b"PATCH ", Wrong::Looks(Protocol::Http)),
+        (b"POST ", Wrong::Looks(Protocol::Http)),
+        (b"PRI ", Wrong::Looks(Protocol::Http)),
+        (b"PUT ", Wrong::Looks(Protocol::Http)),
     ];
-    if let Some((_, protocol)) = KNOWN.iter().find(|(start, _)| bytes.starts_with(start)) {
-        return Err(Wrong::Looks(*protocol).at(at));
+    if let Some((_, wrong)) = KNOWN.iter().find(|(start, _)| bytes.starts_with(start)) {
+        return Err(wrong.at(at));
     }
     if KNOWN.iter().any(|(start, _)| start.starts_with(bytes)) {
         return Ok(());
     }
-    match bytes {
-        [0xFF | 0xFE | 0, ..] => Err(Wrong::Utf16.at(at)),
-        _ => Err(Wrong::NotXml.at(at)),
-    }
+    Err(Wrong::NotXml.at(at))
 }
 
 #[cfg(test)]

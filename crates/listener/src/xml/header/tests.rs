@@ -54,6 +54,11 @@ fn contract_s4_what_is_no_header_is_told_by_its_kind() {
         (b"GET / HTTP/1.1\r\n", LooksLike(Protocol::Http)),
         (b"POST /", LooksLike(Protocol::Http)),
         (b"PROXY TCP4 ", LooksLike(Protocol::Proxy)),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21", LooksLike(Protocol::Proxy)),
+        (b"\0\0\0\0", NotWellFormed),
+        (b"\0\r\nQUIET", NotWellFormed),
+        (b"\xff\xff", NotWellFormed),
+        (b"\xfe\xff\0<", UnsupportedEncoding),
         (b"POSTAL", NotWellFormed),
         (b"hello", NotWellFormed),
         (b"\xef\xbb\xbf<stream/>", NotWellFormed),
@@ -90,6 +95,15 @@ fn contract_s4_what_is_no_header_is_told_by_its_kind() {
     for (input, kind) in cases {
         let error = header_each_way(input).unwrap_err();
         assert_eq!(error.kind, *kind, "{}", input.escape_ascii());
+    }
+}
+
+#[test]
+fn contract_r4_is_subdomain_is_true_and_nothing_else() {
+    for (value, expected) in [("true", true), ("1", false), ("TRUE", false), ("", false)] {
+        let input = format!("<stream is_subdomain='{value}'>");
+        let header = header_each_way(input.as_bytes()).unwrap().unwrap();
+        assert_eq!(header.is_subdomain, expected, "{value}");
     }
 }
 
