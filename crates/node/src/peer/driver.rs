@@ -52,18 +52,20 @@ impl Driver {
         let mut backoff = Backoff::new(timings.backoff_min, timings.backoff_max, seed);
         let mut told = false;
         loop {
-            let error = match self.connect_within_grace().await {
-                Ok(connection) => {
-                    backoff.reset();
-                    told = false;
-                    self.serve(connection).await
-                }
-                Err(error) => error,
+            let (error, was_open) = match self.connect_within_grace().await {
+                Ok(connection) => (self.serve(connection).await, true),
+                Err(error) => (error, false),
             };
             self.link.lose(timings.grace);
             let peer = self.link.peer();
             debug!(peer = peer.name, node = %peer.node, %error, "Link is down");
-            let pause = match error.remedy() {
+            let remedy = error.remedy();
+            // A stream that opens only to end in disagreement is no success.
+            if was_open && remedy != Remedy::Abandon {
+                backoff.reset();
+                told = false;
+            }
+            let pause = match remedy {
                 Remedy::Retire => return self.link.retire(),
                 Remedy::Retry => backoff.pause(),
                 Remedy::RetrySlowly => {
@@ -73,7 +75,8 @@ impl Driver {
                 Remedy::Abandon => {
                     self.tell_once(&mut told, &error);
                     self.link.abandon_session();
-                    timings.refused
+                    // The new sequence is the cure: whoever waits need not wait for more than that.
+                    backoff.pause()
                 }
             };
             self.within_grace(sleep(pause)).await;

@@ -17,7 +17,10 @@ pub(super) struct LinkState {
     pub(super) waker: Option<Waker>,
     /// Somebody waits until the window is empty.
     pub(super) flushing: bool,
-    session: u64,
+    /// The present sequence, named after the stream that began it; none: the next stream does.
+    /// The process counts its streams, so that no later link to the same node, in another life of
+    /// it, can be taken for this one.
+    session: Option<u64>,
 }
 
 /// Whether parcels can be sent.
@@ -48,7 +51,7 @@ impl LinkState {
             stream: 0,
             waker: None,
             flushing: false,
-            session: 1,
+            session: None,
         }
     }
 
@@ -61,7 +64,7 @@ impl LinkState {
     pub(super) fn begin(&mut self, stream: u64) -> Position {
         self.stream = stream;
         Position {
-            session: self.session,
+            session: *self.session.get_or_insert(stream),
             first_unacked: self.window.first_unacked(),
             sent_through: self.window.sent_through(),
         }
@@ -121,9 +124,9 @@ impl LinkState {
         (unsent, ReturnReason::Unreachable)
     }
 
-    /// The two ends do not agree on what was sent: starts a new sequence.
+    /// The two ends do not agree on what was sent: the next stream starts a new sequence.
     pub(super) fn abandon_session(&mut self) -> Returned {
-        self.session += 1;
+        self.session = None;
         (self.window.drain_sent(u64::MAX), ReturnReason::PeerGone)
     }
 

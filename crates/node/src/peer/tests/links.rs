@@ -136,6 +136,32 @@ async fn contract_d1_what_was_sent_waits_for_the_peer_or_its_end() {
     assert!(one.peers.link(two.id, Incarnation(20)).is_none());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn contract_d1_a_peer_that_begins_a_new_life_in_its_process_is_sent_to_at_once() {
+    let one = Node::start(1, |config| {
+        // A test that has to wait for it fails.
+        config.timings.refused = Duration::from_secs(600);
+    })
+    .await;
+    let two = Node::start(2, |_| {}).await;
+    let old = one.join(two.id, 20, two.address);
+    for n in 1..=100 {
+        send(&old, parcel(destination(0), n, 100)).await;
+    }
+    two.wait(|seen| seen.delivered.len() == 100).await;
+    one.peers.node_gone(two.id, Incarnation(20));
+
+    two.peers.set_life(Some(life(21)));
+    let new = one.join(two.id, 21, two.address);
+    for n in 101..=200 {
+        send(&new, parcel(destination(0), n, 100)).await;
+    }
+    let seen = two.wait(|seen| seen.delivered.len() >= 200).await;
+    assert_eq!(seen.delivered, (1..=200).collect::<Vec<_>>());
+    let opened = one.peers.counters().opened();
+    assert_eq!(opened, 2, "the new link needs one stream only");
+}
+
 /// Waits until the transport has taken what the link holds: a batch goes as soon as it may.
 async fn until_taken(link: &Link) {
     let taken = async {
