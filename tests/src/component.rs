@@ -181,6 +181,16 @@ impl Component {
         self.receiver.stream.end(PATIENCE)
     }
 
+    /// Ends the stream as XMPP wants it. The stanzas that came before the server's end.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not end its stream.
+    pub fn close_and_receive_rest(mut self) -> Result<Vec<Element>> {
+        self.send("</stream:stream>")?;
+        self.receiver.stream.rest(PATIENCE)
+    }
+
     /// Two halves for two threads.
     #[must_use]
     pub fn split(self) -> (ComponentSender, ComponentReceiver) {

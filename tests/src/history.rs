@@ -13,13 +13,15 @@ pub enum Fate {
     Killed,
 }
 
-/// What became of the numbered stanzas that one component sent to another.
+/// What became of the numbered stanzas that one component sent to another, in an order that counts
+/// unless it was made with [`Self::unordered`].
 ///
 /// Violations that can be seen at once are kept until [`Self::judge`], so that a receiving thread
 /// need not fail.
 #[derive(Debug, Default)]
 pub struct History {
     sent: u64,
+    unordered: bool,
     last_delivered: Option<u64>,
     outcomes: BTreeMap<u64, Outcomes>,
     delivered: u64,
@@ -35,6 +37,15 @@ struct Outcomes {
 }
 
 impl History {
+    /// Of a receiver whose registration moves, so that no order is promised (contract D2).
+    #[must_use]
+    pub fn unordered() -> Self {
+        Self {
+            unordered: true,
+            ..Self::default()
+        }
+    }
+
     /// Takes the number of the next stanza to be sent: 0, 1, 2, ...
     pub fn send(&mut self) -> u64 {
         self.sent += 1;
@@ -44,7 +55,8 @@ impl History {
     /// The receiver got stanza `number`.
     pub fn delivered(&mut self, number: u64) {
         self.check_sent(number, "delivered");
-        if self.last_delivered.is_some_and(|last| number < last) {
+        let late = self.last_delivered.is_some_and(|last| number < last);
+        if late && !self.unordered {
             self.violations.push(format!(
                 "{number} delivered after {:?}",
                 self.last_delivered

@@ -84,6 +84,25 @@ impl StreamReader {
         }
     }
 
+    /// Everything up to the end of the stream, for which it waits: the closing tag, nothing behind
+    /// it, and the end of the connection.
+    ///
+    /// # Errors
+    ///
+    /// When the stream does not end in time, breaks, or is not well-formed.
+    pub fn rest(&mut self, patience: Duration) -> Result<Vec<Element>> {
+        let deadline = Instant::now() + patience;
+        while !self.ended {
+            ensure!(
+                self.fill(deadline)?,
+                "the stream did not end within {patience:?}"
+            );
+        }
+        let rest = self.complete.drain(..).collect();
+        self.end(patience)?;
+        Ok(rest)
+    }
+
     /// Waits for the end: the closing tag, nothing behind it, and the end of the connection.
     ///
     /// # Errors
