@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use rxml::error::EndOrError;
 use rxml::{Event, Parse, Parser};
-use switchyard_listener::xml::{Framer, Limits, Outcome, STREAMS, XmlErrorKind};
+use switchyard_listener::xml::{Framer, Limits, Outcome, STREAMS, XmlError, XmlErrorKind};
 use switchyard_listener::{Span, Stanza, StanzaCondition, StanzaKind, error_reply};
 
 const HEADER: &str = "<stream:stream xmlns='jabber:component:accept' xml:lang='pl' \
@@ -77,7 +77,7 @@ const TEXTS: [&str; 12] = [
     "\u{FFFD}\u{85}\u{7F}",
 ];
 
-const JUNK: [&[u8]; 30] = [
+const JUNK: [&[u8]; 32] = [
     b"<",
     b">",
     b"&",
@@ -99,6 +99,8 @@ const JUNK: [&[u8]; 30] = [
     b"\xc3",
     b"\xef\xbf\xbf",
     b"\xed\xa0\x80",
+    b"\xc8\xa0",
+    b"\xc2\xb7",
     b" xmlns:p=''",
     b" xmlns:xml='x'",
     b" p:a='1' q:a='2'",
@@ -286,7 +288,13 @@ fn is_known_difference(whole: &[u8], reading: &Reading) -> bool {
     let section = error.kind == XmlErrorKind::BadFormat && rest.starts_with(b"<![CDATA[");
     // The other parser lets one element declare the same prefix twice.
     let twice = error.text.contains("there twice");
-    section || twice && rest[error.at as usize..].starts_with(b"xmlns")
+    section || is_late_name(error) || twice && rest[error.at as usize..].starts_with(b"xmlns")
+}
+
+/// The other parser takes the names of the fifth edition of XML 1.0, the framer only those that the
+/// editions before it have as well (contract X4).
+fn is_late_name(error: &XmlError) -> bool {
+    error.kind == XmlErrorKind::NotWellFormed && error.text.contains("before its fifth edition")
 }
 
 /// On a component's stream all content namespaces mean the same.
@@ -368,6 +376,40 @@ fn check_reply(bytes: &[u8], stanza: &Stanza) {
     if error_reply(bytes, stanza, StanzaCondition::BadRequest, text, &mut reply) {
         assert_eq!(only_stanza(&reply).kind, stanza.kind);
         seen_behind(PLAIN_HEADER, &reply);
+    }
+}
+
+/// All names of `before` and one character, sorted by what the framer says to them: accepted, not
+/// allowed before the fifth edition, and not allowed.
+fn names(before: &str) -> [Vec<String>; 3] {
+    let mut sorted = [const { Vec::new() }; 3];
+    // The other parser lacks a range of the fifth edition, U+FDF0 to U+FFFD.
+    for char in ('\u{80}'..'\u{FDF0}').chain('\u{FFFE}'..='\u{20000}') {
+        let name = format!("{before}{char}");
+        let index = match framed(format!("<{name}/>").as_bytes(), &[]).outcome {
+            Outcome::Error(error) if is_late_name(&error) => 1,
+            Outcome::Error(_) => 2,
+            _ => 0,
+        };
+        sorted[index].push(name);
+    }
+    sorted
+}
+
+#[test]
+fn contract_x4_names_beyond_the_fifth_edition_are_refused_and_before_it_named() {
+    for before in ["", "a"] {
+        let [accepted, late, refused] = names(before);
+        assert!(accepted.len() > 30_000 && late.len() > 70_000 && refused.len() > 5_000);
+        for known in [accepted, late] {
+            let elements: String = known.iter().map(|name| format!("<{name}/>")).collect();
+            let seen = other(format!("{HEADER}{elements}{END}").as_bytes());
+            assert_eq!(seen.map(|seen| seen.len()), Some(known.len()));
+        }
+        for name in refused {
+            let seen = other(format!("{HEADER}<{name}/>{END}").as_bytes());
+            assert_eq!(seen, None, "{}", name.escape_unicode());
+        }
     }
 }
 

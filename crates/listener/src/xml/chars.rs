@@ -1,8 +1,12 @@
-//! Classes of characters: XML 1.0 (fifth edition) productions `Char`, `NameStartChar`, `NameChar`
-//! and `S`, without the colon, which belongs to Namespaces in XML.
+//! Classes of characters: XML 1.0 productions `Char`, `Name` and `S`, without the colon, which
+//! belongs to Namespaces in XML. In names, what the fourth and the fifth edition both allow
+//! (contract X4): receivers go by the one or the other.
+
+use super::fault::{Fault, Wrong};
+use super::name_ranges::{FOLLOWING, START};
 
 /// May begin a name. Set for every byte of a multi-byte character: names with such bytes are
-/// checked once more by [`is_name`].
+/// checked once more by [`check_name`].
 pub(super) const NAME_START: u8 = 1;
 /// May stand in a name; the same reservation.
 pub(super) const NAME: u8 = 2;
@@ -61,26 +65,69 @@ pub(super) const fn is_char(char: char) -> bool {
     }
 }
 
-/// True if `name` is an `NCName`.
-pub(super) fn is_name(name: &[u8]) -> bool {
+/// Checks that `name`, which is at `at`, is an `NCName`.
+#[cold]
+pub(super) fn check_name(name: &[u8], at: usize) -> Result<(), Fault> {
     let Ok(name) = simdutf8::basic::from_utf8(name) else {
+        return Err(Wrong::Name.at(at));
+    };
+    for (index, char) in name.char_indices() {
+        let is_first = index == 0;
+        if is_in_names(char, is_first) {
+            continue;
+        }
+        let wrong = match is_in_late_names(char, is_first) {
+            true => Wrong::LateNameCharacter,
+            false => Wrong::NameCharacter,
+        };
+        return Err(wrong.at(at + index));
+    }
+    Ok(())
+}
+
+/// Tells if `char` may stand in a name, or begin one, whichever edition the reader goes by.
+fn is_in_names(char: char, is_first: bool) -> bool {
+    if let Ok(byte) = u8::try_from(char)
+        && byte.is_ascii()
+    {
+        return is(byte, if is_first { NAME_START } else { NAME });
+    }
+    let Ok(unit) = u16::try_from(u32::from(char)) else {
         return false;
     };
-    let mut chars = name.chars();
-    chars.next().is_some_and(is_name_start) && chars.all(is_name_char)
+    is_within(&START, unit) || !is_first && is_within(&FOLLOWING, unit)
 }
 
-const fn is_name_start(char: char) -> bool {
-    matches!(char,
-        'a'..='z' | 'A'..='Z' | '_'
-        | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
+/// Tells if `unit` lies in one of `ranges`, which are laid out as in [`super::name_ranges`].
+fn is_within(ranges: &[u16], unit: u16) -> bool {
+    ranges.partition_point(|&bound| bound <= unit) % 2 == 1
+}
+
+/// The same as [`is_in_names`] by the fifth edition alone, for characters beyond ASCII.
+const fn is_in_late_names(char: char, is_first: bool) -> bool {
+    let starts = matches!(char,
+        '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
         | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}'
         | '\u{2070}'..='\u{218F}' | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}'
-        | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}' | '\u{10000}'..='\u{EFFFF}')
+        | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}' | '\u{10000}'..='\u{EFFFF}');
+    let follows = matches!(char, '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}');
+    starts || !is_first && follows
 }
 
-const fn is_name_char(char: char) -> bool {
-    is_name_start(char)
-        || matches!(char,
-            '0'..='9' | '-' | '.' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contract_x4_the_ranges_are_those_of_the_fourth_edition_and_within_the_fifth() {
+        for (ranges, first, count) in [(&START[..], true, 34_462), (&FOLLOWING[..], false, 594)] {
+            assert!(ranges.is_sorted_by(|a, b| a < b));
+            let chars = ('\u{80}'..='\u{FFFF}').filter(|&char| is_within(ranges, char as u16));
+            let chars: Vec<char> = chars.collect();
+            assert_eq!(chars.len(), count);
+            for char in chars {
+                assert!(is_in_late_names(char, first), "{}", char.escape_unicode());
+            }
+        }
+    }
 }

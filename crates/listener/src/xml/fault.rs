@@ -43,8 +43,10 @@ pub(super) enum Wrong {
     HeaderTooLong,
     Instruction,
     Looks(Protocol),
+    LateNameCharacter,
     Mismatch,
     Name,
+    NameCharacter,
     NamespaceDeclaration,
     NotXml,
     Prefix,
@@ -120,6 +122,10 @@ impl Wrong {
             Self::ForbiddenCharacter => "a character that XML forbids",
             Self::HeaderTooLong => "the stream header is too long",
             Self::Instruction => "processing instructions are not allowed in XMPP",
+            Self::LateNameCharacter => {
+                "a character not allowed in names by XML 1.0 before its fifth edition, \
+                 which receivers may enforce"
+            }
             Self::Looks(Protocol::Http) => "this is not XML but looks like HTTP",
             Self::Looks(Protocol::Proxy) => {
                 "this is not XML but looks like a PROXY protocol header"
@@ -129,6 +135,7 @@ impl Wrong {
             }
             Self::Mismatch => "an end tag that does not match the open element",
             Self::Name => "no name where one must be",
+            Self::NameCharacter => "a character that XML does not allow in names",
             Self::NamespaceDeclaration => "a namespace declaration that is not allowed",
             Self::NotXml => "this is not XML",
             Self::Prefix => "a prefix that is not declared",
@@ -152,6 +159,27 @@ impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }
+}
+
+impl Fault {
+    /// The error, with the character that is wrong if the reader has to know which: `bytes` are
+    /// those that positions count in.
+    #[cold]
+    pub(super) fn explain(self, bytes: &[u8]) -> XmlError {
+        let mut error = XmlError::from(self);
+        if let Wrong::LateNameCharacter | Wrong::NameCharacter = self.what
+            && let Some(char) = char_at(bytes, self.at as usize)
+        {
+            error.text = format!("{}: U+{:04X}", error.text, u32::from(char)).into();
+        }
+        error
+    }
+}
+
+fn char_at(bytes: &[u8], at: usize) -> Option<char> {
+    let rest = bytes.get(at..)?;
+    let chunk = rest.get(..4).unwrap_or(rest).utf8_chunks().next()?;
+    chunk.valid().chars().next()
 }
 
 impl From<Fault> for XmlError {

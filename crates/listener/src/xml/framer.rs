@@ -88,7 +88,8 @@ impl Framer {
     /// When `buffer` begins with something else, or with a header that is malformed or too long.
     /// If the header is that of a stream, and of which, is for the caller to decide.
     pub fn read_header(&mut self, buffer: &[u8]) -> Result<Option<StreamHeader>, XmlError> {
-        let Some((header, scope)) = self.header.read(buffer, &self.limits)? else {
+        let read = self.header.read(buffer, &self.limits);
+        let Some((header, scope)) = read.map_err(|fault| fault.explain(buffer))? else {
             return Ok(None);
         };
         self.scope = scope;
@@ -214,8 +215,8 @@ impl Framer {
     }
 
     fn error(&mut self, buffer: &[u8], at: usize, fault: Fault) -> Outcome {
-        let mut error = XmlError::from(fault);
         let element = buffer.get(at..).unwrap_or_default();
+        let mut error = fault.explain(element);
         if let (Wrong::Mismatch, Some(name)) = (fault.what, self.element.innermost(element)) {
             let name = String::from_utf8_lossy(name.get(..64).unwrap_or(name));
             error.text = Cow::Owned(format!("{}, <{name}>", error.text));

@@ -4,7 +4,7 @@
 //! - `header`: what comes before them
 //! - `element`: the walk through one first-level element; `tag`, `name`, `text`, `namespaces`: its
 //!   steps; `fault`: what can be wrong on the way
-//! - `swar`, `chars`: what bytes and characters are
+//! - `swar`, `chars`, `name_ranges`: what bytes and characters are
 //! - `rewrite`: a stanza as it can stand on another stream (contract X5)
 
 mod chars;
@@ -17,6 +17,7 @@ mod framer;
 mod header;
 mod limits;
 mod name;
+mod name_ranges;
 mod namespaces;
 mod rewrite;
 mod scope;

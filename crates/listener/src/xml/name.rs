@@ -172,8 +172,9 @@ fn check(name: &[u8], all: u8, at: usize) -> Result<(), Fault> {
     let starts = name
         .first()
         .is_some_and(|&byte| chars::is(byte, NAME_START));
-    if starts && (all.is_ascii() || chars::is_name(name)) {
-        return Ok(());
+    match starts {
+        true if all.is_ascii() => Ok(()),
+        true => chars::check_name(name, at),
+        false => Err(Wrong::Name.at(at)),
     }
-    Err(Wrong::Name.at(at))
 }

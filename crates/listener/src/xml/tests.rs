@@ -315,6 +315,39 @@ fn a_stream_error_of_the_peer_is_told_apart() {
 }
 
 #[test]
+fn contract_x4_names_are_those_that_every_receiver_accepts() {
+    for char in "\u{220}\u{370}\u{200C}\u{2C00}\u{3001}\u{A000}\u{10000}".chars() {
+        for input in [
+            format!("<{char}/>"),
+            format!("<a{char}></a{char}>"),
+            format!("<message a{char}b='1'/>"),
+            format!("<message {char}='1'/>"),
+            format!("<message xmlns:{char}='urn:x'/>"),
+            format!("<message><a:{char} xmlns:a='urn:x'/></message>"),
+        ] {
+            let Outcome::Error(error) = read_each_way(input.as_bytes()).outcome else {
+                panic!("{input} is accepted");
+            };
+            assert_eq!(error.kind, XmlErrorKind::NotWellFormed, "{input}");
+            let expected = format!(
+                "a character not allowed in names by XML 1.0 before its fifth edition, which \
+                 receivers may enforce: U+{:04X}",
+                u32::from(char)
+            );
+            assert_eq!(error.text, expected, "{input}");
+            assert!(input[error.at as usize..].starts_with(char), "{input}");
+        }
+        let header = format!("<stream:stream xmlns:{char}='urn:x'>");
+        let error = Framer::new(small()).read_header(header.as_bytes());
+        let text = error.unwrap_err().text;
+        assert!(
+            text.ends_with(&format!("U+{:04X}", u32::from(char))),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn contract_x4_no_other_element_of_the_streams_namespace_is_let_through() {
     for input in [
         "<stream:features/>",
