@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use switchyard_listener::xml::{Framer, Limits};
+use switchyard_listener::xml::{Framer, Limits, unescape_attribute};
 use switchyard_listener::{
     Delivery, Sender, Stanza, StanzaCondition, StanzaKind, error_reply, jid,
 };
@@ -72,6 +72,7 @@ impl Shared {
         self.metrics.to_entity.add(1);
         let mut reply = BytesMut::new();
         let refusal = match stanza.kind {
+            // Contract H1.
             StanzaKind::Presence => return,
             StanzaKind::Iq => match self.entity_answer(host, bytes, stanza) {
                 None => return,
@@ -93,9 +94,10 @@ impl Shared {
     /// `None` for results and errors, which nobody answers.
     fn entity_answer(&self, host: &Domain, bytes: &Bytes, stanza: &Stanza) -> Option<Answer> {
         let kind = stanza.kind_attribute.map(|span| span.of(bytes));
-        let is_get = match kind {
-            Some(b"get") => true,
-            Some(b"set") => false,
+        let kind = kind.map(unescape_attribute).unwrap_or_default();
+        let is_get = match &*kind {
+            "get" => true,
+            "set" => false,
             _ => return None,
         };
         let to = stanza.to.map_or(&[][..], |to| to.of(bytes));

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -24,9 +24,21 @@ pub(crate) struct LocalComponents {
 pub(crate) struct Holder {
     /// Which connection it is.
     pub(crate) connection: ConnectionId,
+    /// What the registration is called in the component table. Numbered in the order in which
+    /// names are asked for, which need not be that of the connections: of two registrations of a
+    /// name the table keeps the later one.
+    pub(crate) registration: ConnectionId,
+    /// Left out of disco#items for users (contract H2).
+    pub(crate) hidden: bool,
     /// Where its stanzas go.
     pub(crate) outbox: Arc<Outbox>,
+    /// Somebody sees to it that the table has the registration again.
+    pub(crate) restoring: Arc<AtomicBool>,
 }
+
+/// A later registration has the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Superseded;
 
 impl LocalComponents {
     /// Takes `name` for `holder` unless somebody has it.
@@ -43,23 +55,41 @@ impl LocalComponents {
         Ok(())
     }
 
-    /// Gives `name` to `holder` and returns who had it.
-    pub(crate) fn replace(&self, name: &Destination, holder: Holder) -> Option<Holder> {
-        let old = self.holders.insert(name.clone(), holder);
+    /// Gives `name` to `holder` and returns who had it before.
+    ///
+    /// # Errors
+    ///
+    /// When a later registration has it.
+    pub(crate) fn supersede(
+        &self,
+        name: &Destination,
+        holder: Holder,
+    ) -> Result<Option<Holder>, Superseded> {
+        let former = match self.holders.entry(name.clone()) {
+            Entry::Occupied(present) if present.get().registration > holder.registration => {
+                return Err(Superseded);
+            }
+            Entry::Occupied(mut present) => Some(present.insert(holder)),
+            Entry::Vacant(vacant) => {
+                vacant.insert(holder);
+                None
+            }
+        };
         self.changed();
-        old
+        Ok(former)
     }
 
-    /// Frees `name` if `connection` still holds it: a late end of an old connection leaves its
-    /// successor alone (contract R5).
-    pub(crate) fn release(&self, name: &Destination, connection: ConnectionId) {
-        if self
-            .holders
-            .remove_if(name, |_, holder| holder.connection == connection)
-            .is_some()
-        {
-            self.changed();
-        }
+    /// Frees `name` if `connection` still holds it, and returns by what registration: a late end of
+    /// an old connection leaves its successor alone (contract R5).
+    pub(crate) fn release(
+        &self,
+        name: &Destination,
+        connection: ConnectionId,
+    ) -> Option<ConnectionId> {
+        let held = |_: &Destination, holder: &Holder| holder.connection == connection;
+        let (_, holder) = self.holders.remove_if(name, held)?;
+        self.changed();
+        Some(holder.registration)
     }
 
     /// The outbox of the component that holds `name`.
@@ -67,6 +97,13 @@ impl LocalComponents {
         self.holders
             .get(name)
             .map(|holder| Arc::clone(&holder.outbox))
+    }
+
+    /// Whether `connection` holds `name`.
+    pub(crate) fn is_held_by(&self, name: &Destination, connection: ConnectionId) -> bool {
+        self.holders
+            .get(name)
+            .is_some_and(|holder| holder.connection == connection)
     }
 
     /// Grows with every change; equal values mean that nothing changed in between.
@@ -81,5 +118,67 @@ impl LocalComponents {
 
     fn changed(&self) {
         self.generation.fetch_add(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switchyard_listener::OutboxLimits;
+    use switchyard_registry::Domain;
+
+    use super::*;
+
+    fn name() -> Destination {
+        Destination {
+            name: Domain::prepare("a.example").unwrap(),
+            is_subdomain: false,
+        }
+    }
+
+    fn holder(connection: u64, registration: u64) -> Holder {
+        Holder {
+            connection: ConnectionId(connection),
+            registration: ConnectionId(registration),
+            hidden: false,
+            outbox: Arc::new(Outbox::new(OutboxLimits::default())),
+            restoring: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn contract_r3_of_two_connections_one_gets_the_name() {
+        let locals = LocalComponents::default();
+        assert!(locals.take(&name(), holder(1, 1)).is_ok());
+        let present = locals.take(&name(), holder(2, 2)).unwrap_err();
+        assert_eq!(present.connection, ConnectionId(1));
+    }
+
+    #[test]
+    fn contract_s8_the_later_registration_wins_whatever_the_order_of_connections() {
+        let locals = LocalComponents::default();
+        locals.take(&name(), holder(2, 1)).unwrap();
+        // Connection 1 is older, and asked for the name later.
+        let former = locals.supersede(&name(), holder(1, 3)).unwrap();
+        assert_eq!(former.unwrap().connection, ConnectionId(2));
+        assert_eq!(
+            locals.supersede(&name(), holder(3, 2)).unwrap_err(),
+            Superseded
+        );
+        assert!(locals.is_held_by(&name(), ConnectionId(1)));
+    }
+
+    #[test]
+    fn contract_r5_a_late_end_of_an_old_connection_leaves_its_successor_alone() {
+        let locals = LocalComponents::default();
+        locals.take(&name(), holder(1, 1)).unwrap();
+        locals.supersede(&name(), holder(2, 2)).unwrap();
+        let before = locals.generation();
+        assert_eq!(locals.release(&name(), ConnectionId(1)), None);
+        assert_eq!(locals.generation(), before);
+        assert_eq!(
+            locals.release(&name(), ConnectionId(2)),
+            Some(ConnectionId(2))
+        );
+        assert_eq!(locals.len(), 0);
     }
 }

@@ -50,10 +50,16 @@ impl LocalDelivery for Switch {
 
 impl Returns for Switch {
     fn returned(&self, parcels: Vec<Parcel>, reason: ReturnReason) {
-        let elsewhere = matches!(reason, ReturnReason::NotHere | ReturnReason::Unreachable);
+        let shared = &self.shared;
+        // What could not be sent waits for nobody: it would be overtaken once the link is back.
+        let is_elsewhere = |to: &Destination| match reason {
+            ReturnReason::NotHere => true,
+            ReturnReason::Unreachable => shared.has_alternative(to),
+            _ => false,
+        };
         let (again, lost): (Vec<_>, Vec<_>) = parcels
             .into_iter()
-            .partition(|parcel| elsewhere && parcel.attempts < MOST_ATTEMPTS);
+            .partition(|parcel| parcel.attempts < MOST_ATTEMPTS && is_elsewhere(&parcel.to));
         let lost = lost.into_iter().map(|parcel| parcel.delivery);
         self.shared.answer_all(lost, reason.into());
         if !again.is_empty() {
@@ -82,7 +88,7 @@ impl Shared {
             mut delivery,
             attempts,
         } = parcel;
-        let patience = Instant::now() + self.patience;
+        let patience = Instant::now() + self.patience();
         while let Some(place) = self.find(&to) {
             let conversation = Conversation {
                 from: b"",
@@ -104,6 +110,11 @@ impl Shared {
             }
         }
         self.answer(delivery, why);
+    }
+
+    /// Whether more than one node holds `name`.
+    fn has_alternative(&self, name: &Destination) -> bool {
+        self.anywhere(name).is_some_and(|routes| routes.len() > 1)
     }
 
     /// Who holds `name` now, on this node first.

@@ -21,9 +21,9 @@ pub(crate) struct Session {
     shared: Arc<Shared>,
     sender: Sender,
     cache: PlaceCache,
-    /// The registry has been asked since the batch was read: a domain that is unknown now was
-    /// unknown after the batch was sent (contract R7).
-    confirmed: bool,
+    /// What the registry said when it was asked after the batch had been read: a domain that is
+    /// unknown since then was unknown after the batch was sent (contract R7).
+    confirmed: Option<Result<(), Undeliverable>>,
 }
 
 /// Neighbours in a batch that travel together.
@@ -41,7 +41,7 @@ impl Session {
             shared,
             sender,
             cache: PlaceCache::default(),
-            confirmed: false,
+            confirmed: None,
         }
     }
 
@@ -51,7 +51,7 @@ impl Session {
         let place = self.place(to).await;
         let run = Run::at_front(batch.bytes, stanzas, chosen_by_sender(&place));
         match place {
-            Ok(Place::Entity(host)) => self.ask_entity(&host, batch.bytes, run.stanzas),
+            Ok(Place::Entity(host)) => self.ask_entity(&host, batch.bytes, run.stanzas).await,
             place => {
                 self.deliver(place, self.delivery(batch, run.stanzas), run)
                     .await
@@ -79,6 +79,9 @@ impl Session {
             }
             delivery = refused.delivery;
             self.cache.forget(run.to);
+            // The component may have moved, and this node's table be behind (contract R7). If
+            // nobody can tell, what the table says is as good as any.
+            let _ = self.confirm().await;
             place = self.place(run.to).await;
         }
         self.shared.answer(delivery, Undeliverable::ComponentLost);
@@ -112,13 +115,24 @@ impl Session {
         if !self.shared.chain.reaches_other_nodes() {
             return Err(Undeliverable::UnknownDomain);
         }
-        if !self.confirmed {
-            self.shared.confirm().await?;
-            self.confirmed = true;
-        }
-        self.shared
+        self.confirm().await?;
+        let generation = self.shared.generation();
+        let place = self
+            .shared
             .resolve(&domain)
-            .ok_or(Undeliverable::UnknownDomain)
+            .ok_or(Undeliverable::UnknownDomain)?;
+        self.cache.put(to, generation, &place);
+        Ok(place)
+    }
+
+    /// Asks the registry, once for a batch.
+    async fn confirm(&mut self) -> Result<(), Undeliverable> {
+        if let Some(confirmed) = self.confirmed {
+            return confirmed;
+        }
+        let confirmed = self.shared.confirm().await;
+        self.confirmed = Some(confirmed);
+        confirmed
     }
 
     /// Hands a run over, waiting for room as long as patience lasts (contract D3, D4).
@@ -145,7 +159,7 @@ impl Session {
             }
             Err(refused) => refused,
         };
-        let patience = Instant::now() + self.cache.patience(run.to, self.shared.patience);
+        let patience = Instant::now() + self.cache.patience(run.to, self.shared.patience());
         while let Reason::Full(room) = &refused.reason {
             if tokio::time::timeout_at(patience, room.wait())
                 .await
@@ -165,8 +179,10 @@ impl Session {
         Err(refused)
     }
 
-    fn ask_entity(&self, host: &Domain, bytes: &Bytes, stanzas: &[Stanza]) {
+    /// An answer can be much longer than its question: who does not read them is not heard.
+    async fn ask_entity(&self, host: &Domain, bytes: &Bytes, stanzas: &[Stanza]) {
         for stanza in stanzas {
+            self.sender.outbox.wait_for_room().await;
             self.shared.ask_entity(host, bytes, stanza, &self.sender);
         }
     }
@@ -174,7 +190,7 @@ impl Session {
 
 impl RouteSession for Session {
     async fn route(&mut self, batch: StanzaBatch<'_>) {
-        self.confirmed = false;
+        self.confirmed = None;
         let mut rest = batch.stanzas;
         while !rest.is_empty() {
             let routed = self.route_run(batch, rest).await;

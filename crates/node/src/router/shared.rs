@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -29,11 +30,15 @@ pub(crate) struct Shared {
     pub(super) entity: Entity,
     /// What became of the stanzas.
     pub(super) metrics: RouterMetrics,
+    /// Counts registrations, see [`super::local_components::Holder`].
+    pub(super) registrations: AtomicU64,
     /// Fights over names under `kick_old`.
     pub(super) damper: Mutex<KickDamper>,
     /// How long a sender waits for a slow destination before its stanza is answered with
     /// `resource-constraint` (contract D3).
     pub(super) patience: Duration,
+    /// The node stops: nobody begins to wait any more.
+    pub(super) stopping: AtomicBool,
 }
 
 /// What a connection's remembered destinations depend on: equal values mean that every answer of
@@ -48,6 +53,15 @@ impl Shared {
     /// This node.
     pub(super) fn own_node(&self) -> NodeId {
         self.registry.node_id()
+    }
+
+    /// How long to wait for room now.
+    pub(super) fn patience(&self) -> Duration {
+        if self.stopping.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            self.patience
+        }
     }
 
     /// See [`Generation`].
@@ -83,7 +97,18 @@ impl Directory for Shared {
         let found = match destination.is_subdomain {
             true => routes.lookup_prefix(name),
             false => routes.lookup(name),
+        }?;
+        // Whether a component of this node is still there, this node knows before its table.
+        let own = self.own_node();
+        let is_stale = |route: &Route| route.node == own && self.locals.get(destination).is_none();
+        let found = match found.iter().any(is_stale) {
+            true => found
+                .iter()
+                .copied()
+                .filter(|route| !is_stale(route))
+                .collect(),
+            false => found,
         };
-        found.filter(|routes| !routes.is_empty())
+        Some(found).filter(|routes| !routes.is_empty())
     }
 }

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -44,8 +45,10 @@ impl Switch {
             peers: OnceLock::new(),
             entity,
             metrics: RouterMetrics::default(),
+            registrations: AtomicU64::new(0),
             damper: Mutex::new(KickDamper::default()),
             patience: config.patience,
+            stopping: AtomicBool::new(false),
         };
         Self {
             shared: Arc::new(shared),
@@ -55,6 +58,11 @@ impl Switch {
     /// Gives the switch its links to other nodes. Only the first call counts.
     pub(crate) fn connect(&self, peers: Arc<Peers>) {
         let _ = self.shared.peers.set(peers);
+    }
+
+    /// The node is about to stop: senders wait for slow destinations no longer.
+    pub(crate) fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
     }
 
     /// What became of the stanzas so far.

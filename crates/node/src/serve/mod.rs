@@ -23,8 +23,8 @@ use crate::config::Config;
 /// fails. Nothing has been written if a port was taken.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let ports = Ports::bind(&config).await?;
-    ports.log();
     let (registry, peer_services) = Registry::open(settings::registry(&config)).await?;
+    ports.log();
     let mut node = Node::start(&config, ports, registry, peer_services)?;
     let outcome = tokio::select! {
         outcome = node.run() => outcome,

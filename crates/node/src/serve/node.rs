@@ -19,7 +19,8 @@ use crate::peer::Peers;
 use crate::router::Switch;
 
 /// How long the components of a stopping node may take to be flushed and closed (contract S12).
-const COMPONENT_DRAIN: Duration = Duration::from_secs(8);
+/// Longer than the patience of a sender that waits for a slow destination at that moment.
+const COMPONENT_DRAIN: Duration = Duration::from_secs(15);
 /// How long the links of a stopping node may take to hand over what they hold.
 const LINK_DRAIN: Duration = Duration::from_secs(3);
 
@@ -125,7 +126,7 @@ impl Node {
                 Condition::check(
                     "joined",
                     joined,
-                    "the node has no part in the cluster (yet)",
+                    "the node has not joined, or has lost its quorum",
                 ),
                 Condition::check("serving", !stopping, "the node is stopping"),
             ])
@@ -155,6 +156,7 @@ impl Node {
     /// last. Each step is bounded.
     pub(super) async fn drain(mut self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.switch.stop();
         self.tasks.stop_components.cancel();
         let components = &mut self.tasks.components;
         let closed = timeout(COMPONENT_DRAIN, async {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use switchyard_registry::{Founder, Registry, Timings};
 
-use crate::config::{Config, RoutingModule};
+use crate::config::Config;
 use crate::peer::PeersConfig;
 use crate::router::{Chain, SwitchConfig};
 
@@ -38,11 +38,7 @@ pub(super) fn registry(config: &Config) -> switchyard_registry::Config {
 
 /// What the switch must know.
 pub(super) fn switch(config: &Config) -> SwitchConfig {
-    let modules = config.general.routing_modules.clone();
-    if modules.contains(&RoutingModule::S2s) {
-        tracing::info!(module = %RoutingModule::S2s, "No s2s here: the module passes everything on");
-    }
-    let chain = Chain::new(modules);
+    let chain = Chain::new(config.general.routing_modules.clone());
     SwitchConfig {
         hosts: config.general.hosts.clone().into(),
         chain,

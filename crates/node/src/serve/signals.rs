@@ -9,8 +9,15 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(super) async fn stop() -> anyhow::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+    let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok("SIGTERM"),
+            _ = interrupt.recv() => return Ok("SIGINT"),
+            // Its default is to end the process, without a word to anybody.
+            _ = hangup.recv() => tracing::warn!(
+                "SIGHUP ignored: this version does not reload its configuration, restart the node"
+            ),
+        }
+    }
 }
