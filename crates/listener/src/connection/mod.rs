@@ -150,12 +150,23 @@ impl<R: Registrar, Q: Router> Connection<R, Q> {
         if let Some((_, ReadEnd::Lost(_))) = ended {
             abandon.cancel();
         }
-        let leaving = self.leave(&component, &outbox, writer, &abandon);
-        // Stanzas that are being routed when the connection ends are routed to their end.
-        let ((reading, read_end), writing) = match ended {
-            Some(ended) => (ended, leaving.await),
-            None => tokio::join!(reading, leaving),
+        // Stanzas that are being routed when the connection ends are routed to their end. Unless
+        // the outbox is closed already, it stays open for the answers to them.
+        let (ended, writing) = match ended {
+            Some(ended) => {
+                self.unregister(&component).await;
+                (ended, self.leave(&outbox, writer, &abandon).await)
+            }
+            None if outbox.close_reason().is_some() => {
+                self.unregister(&component).await;
+                tokio::join!(reading, self.leave(&outbox, writer, &abandon))
+            }
+            None => {
+                let (ended, ()) = tokio::join!(reading, self.unregister(&component));
+                (ended, self.leave(&outbox, writer, &abandon).await)
+            }
         };
+        let (reading, read_end) = ended;
         let farewell = self.farewell(read_end, &outbox);
         self.note(&farewell);
         if let Some(writing) = writing {
@@ -163,16 +174,14 @@ impl<R: Registrar, Q: Router> Connection<R, Q> {
         }
     }
 
-    /// Gives up the name, then lets the writer write what is queued, each for a bounded time, and
-    /// gives back what is left. Gives the socket if the stream can still be ended properly.
+    /// Lets the writer write what is queued, for a bounded time, and gives back what is left. Gives
+    /// the socket if the stream can still be ended properly.
     async fn leave(
         &self,
-        component: &Component,
         outbox: &Outbox,
         mut writer: JoinHandle<Finished>,
         abandon: &CancellationToken,
     ) -> Option<OwnedWriteHalf> {
-        self.unregister(component).await;
         outbox.close(if self.shared.shutdown.is_cancelled() {
             CloseReason::SystemShutdown
         } else {
