@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::ChangeMembers;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::Status;
 
 use crate::NodeId;
@@ -64,6 +64,10 @@ impl Admission {
         let Ok(_changing) = self.changing.try_lock() else {
             return Err(Status::unavailable("another node is being taken in"));
         };
+        // The plan depends on the table: it must hold what earlier leaders have committed.
+        let proof = Instant::now() + self.core.config.timings.confirm;
+        let current = self.core.read_index(proof).await;
+        current.map_err(|error| Status::unavailable(error.to_string()))?;
         let (id, member) = (
             node.id,
             Member {
@@ -105,7 +109,7 @@ impl Admission {
         match plan
             .replaces
             .iter()
-            .find(|old| self.liveness.is_alive(NodeId(**old)))
+            .find(|old| self.is_in_use(NodeId(**old)))
         {
             // Either another node has taken the name by mistake, or its lease has yet to run out.
             Some(old) => Err(Status::unavailable(format!(
@@ -113,6 +117,16 @@ impl Admission {
             ))),
             None => Ok(plan),
         }
+    }
+
+    /// Whether the node may still be there. The lease book of a new leader is empty at first: only
+    /// the table tells that a node has left or expired.
+    fn is_in_use(&self, id: NodeId) -> bool {
+        let in_a_life = self.core.replica.read(|state| {
+            let row = state.table.node(id);
+            row.is_some_and(|row| row.incarnation.is_some())
+        });
+        self.liveness.is_alive(id) || in_a_life
     }
 
     async fn add_learner(&self, id: u64, member: Member) -> Result<(), Status> {
