@@ -55,7 +55,8 @@ pub struct Timings {
     pub election_max: Duration,
     /// Longest transfer of one snapshot.
     pub snapshot: Duration,
-    /// Longest wait for a registration to be committed.
+    /// Longest wait for a registration to be committed. Below the listeners' default
+    /// `state_timeout` of 5 s, so that who waits is told why.
     pub propose: Duration,
     /// Longest wait for a linearizable read.
     pub confirm: Duration,
@@ -74,7 +75,7 @@ impl Default for Timings {
             election_min: Duration::from_millis(500),
             election_max: Duration::from_millis(1000),
             snapshot: Duration::from_secs(20),
-            propose: Duration::from_secs(5),
+            propose: Duration::from_secs(4),
             confirm: Duration::from_secs(2),
             leave: Duration::from_secs(3),
             snapshot_entries: 5000,

@@ -137,7 +137,7 @@ impl Core {
                 return Err(SubmitError::NoQuorum);
             }
             let limit = deadline.min(Instant::now() + ATTEMPT);
-            match self.attempt(batch, limit).await {
+            match self.attempt_unless_hopeless(batch, limit).await {
                 Ok(index) => return self.wait_applied(index, deadline).await,
                 Err(Attempt::Never(error)) => return Err(error),
                 Err(Attempt::Again(reason)) => {
@@ -145,6 +145,19 @@ impl Core {
                     tracing::debug!(reason, "Proposal not accepted yet");
                     tokio::time::sleep(PAUSE).await;
                 }
+            }
+        }
+    }
+
+    /// As [`Self::attempt`], but ends as soon as nobody can expect an answer.
+    async fn attempt_unless_hopeless(&self, batch: &Batch, limit: Instant) -> Result<u64, Attempt> {
+        // Outlives a quorum that was lost: a hint says that others have a leader.
+        let hinted = self.hint.lock().is_some();
+        tokio::select! {
+            biased;
+            outcome = self.attempt(batch, limit) => outcome,
+            () = self.quorum.until_lost(), if !hinted => {
+                Err(Attempt::Never(SubmitError::NoQuorum))
             }
         }
     }
@@ -196,7 +209,11 @@ impl Core {
     }
 
     /// Waits until this node has applied the log up to `index`.
-    async fn wait_applied(&self, index: u64, deadline: Instant) -> Result<u64, SubmitError> {
+    pub(crate) async fn wait_applied(
+        &self,
+        index: u64,
+        deadline: Instant,
+    ) -> Result<u64, SubmitError> {
         let mut applied = self.replica.applied();
         match timeout_at(deadline, applied.wait_for(|applied| *applied >= index)).await {
             Ok(Ok(_)) => Ok(index),

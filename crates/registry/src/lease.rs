@@ -8,12 +8,12 @@ use crate::{Incarnation, NodeId};
 /// The leases of the nodes that are joined, as their leader keeps them: in memory only.
 ///
 /// Sans-IO. A new leader knows nothing of renewals before its time and grants everybody a full
-/// lease and the time of an election first. A leader that notices that it was itself held up
+/// lease first. That is enough: its predecessor proves for each renewal that it leads, so a node
+/// counts its own lease from before the election. A leader that notices that it was itself held up
 /// gives everybody as much again: its own pause is no proof of anybody's death.
 #[derive(Debug)]
 pub(crate) struct LeaseBook {
     lease: Duration,
-    grace: Duration,
     /// The term in which this node leads.
     term: Option<u64>,
     leases: HashMap<NodeId, Lease>,
@@ -30,11 +30,10 @@ struct Lease {
 const LATE: Duration = Duration::from_millis(500);
 
 impl LeaseBook {
-    /// `grace` is granted beyond `lease` to a node first heard of.
-    pub(crate) fn new(lease: Duration, grace: Duration) -> Self {
+    /// Nobody's leases. Each will be `lease` long.
+    pub(crate) fn new(lease: Duration) -> Self {
         Self {
             lease,
-            grace,
             term: None,
             leases: HashMap::new(),
             last_tick: None,
@@ -80,7 +79,7 @@ impl LeaseBook {
         self.forgive(period, now);
         self.leases
             .retain(|id, lease| joined.contains(&(*id, lease.incarnation)));
-        let first = now + self.lease + self.grace;
+        let first = now + self.lease;
         for (node, incarnation) in joined {
             self.leases.entry(*node).or_insert(Lease {
                 incarnation: *incarnation,
@@ -116,7 +115,6 @@ mod tests {
     use super::*;
 
     const LEASE: Duration = Duration::from_secs(10);
-    const GRACE: Duration = Duration::from_secs(2);
     const PERIOD: Duration = Duration::from_millis(500);
     const A: (NodeId, Incarnation) = (NodeId(1), Incarnation(5));
     const B: (NodeId, Incarnation) = (NodeId(2), Incarnation(6));
@@ -137,7 +135,7 @@ mod tests {
     }
 
     fn leading(now: Instant) -> LeaseBook {
-        let mut book = LeaseBook::new(LEASE, GRACE);
+        let mut book = LeaseBook::new(LEASE);
         book.lead(1);
         assert!(book.tick(&[A, B], PERIOD, now).is_empty());
         book
@@ -147,7 +145,7 @@ mod tests {
     fn contract_r5_a_silent_node_expires_and_one_that_renews_does_not() {
         let start = Instant::now();
         let mut book = leading(start);
-        let almost = start + LEASE + GRACE - PERIOD;
+        let almost = start + LEASE - PERIOD;
         assert!(tick_until(&mut book, start, almost).is_empty());
         book.renew(A.0, A.1, almost);
         assert_eq!(tick_until(&mut book, almost, almost + 2 * PERIOD), [B]);
@@ -159,10 +157,10 @@ mod tests {
     fn a_new_leader_grants_everybody_a_full_lease_first() {
         let start = Instant::now();
         let mut book = leading(start);
-        let end = start + LEASE + GRACE;
+        let end = start + LEASE;
         assert_eq!(tick_until(&mut book, start, end), [A, B]);
         book.lead(2);
-        assert!(tick_until(&mut book, end, end + LEASE).is_empty());
+        assert!(tick_until(&mut book, end, end + LEASE - PERIOD).is_empty());
     }
 
     #[test]

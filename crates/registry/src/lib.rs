@@ -23,6 +23,7 @@ mod lease;
 mod lifecycle;
 mod liveness;
 mod opening;
+mod own_lease;
 mod pb;
 mod peer_service;
 mod progress;

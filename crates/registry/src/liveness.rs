@@ -11,6 +11,7 @@ use crate::command::{Batch, Command};
 use crate::core::{Core, Leader, not_the_leader};
 use crate::lease::LeaseBook;
 use crate::lifecycle::Life;
+use crate::own_lease::OwnLease;
 use crate::pb::peer as pb;
 use crate::{Incarnation, NodeId};
 
@@ -20,6 +21,7 @@ use crate::{Incarnation, NodeId};
 pub(crate) struct Liveness {
     core: Core,
     book: Arc<Mutex<LeaseBook>>,
+    own: OwnLease,
 }
 
 /// Longest wait for proof that this node still leads before it lets anybody expire.
@@ -28,11 +30,17 @@ const PROOF: Duration = Duration::from_secs(2);
 impl Liveness {
     pub(crate) fn new(core: Core) -> Self {
         let timings = core.config.timings;
-        let book = LeaseBook::new(timings.lease, timings.election_max);
+        let book = LeaseBook::new(timings.lease);
         Self {
             core,
             book: Arc::new(Mutex::new(book)),
+            own: OwnLease::new(),
         }
+    }
+
+    /// True while this node's own lease runs: nobody has given it up yet.
+    pub(crate) fn lease_runs(&self) -> bool {
+        self.own.runs()
     }
 
     /// True while the lease of `node` runs, as far as this node, as leader, knows.
@@ -50,17 +58,20 @@ impl Liveness {
         node: NodeId,
         incarnation: Incarnation,
     ) -> Result<bool, Status> {
-        // A leader that has not reached a majority for as long as an election takes does not count
-        // as one: beyond that, its successor's grace would not cover the leases it renews.
         if !self.core.is_leader() {
             return Err(not_the_leader());
         }
+        // Proof from a majority, asked for after the renewal was sent: so a successor is elected
+        // later than that, and the full lease that it grants covers this one. A leader that was
+        // stopped and goes on believes for a moment that it still leads; so may one cut off.
+        let index = self.core.read_index_here(PROOF).await?;
+        // A leader that has just been elected may not have applied all of the log yet.
+        let deadline = Instant::now() + PROOF;
+        if self.core.wait_applied(index, deadline).await.is_err() {
+            return Err(Status::unavailable("the log is not applied yet"));
+        }
         if !self.is_current(node, incarnation) {
-            // A leader that has just been elected may not have applied all of the log yet.
-            self.core.read_index_here(PROOF).await?;
-            if !self.is_current(node, incarnation) {
-                return Ok(false);
-            }
+            return Ok(false);
         }
         self.book.lock().renew(node, incarnation, Instant::now());
         Ok(true)
@@ -74,19 +85,29 @@ impl Liveness {
 
     /// Lets leases run out, whenever this node leads. Never ends.
     pub(crate) async fn expire_leases(self) {
-        let period = (self.core.config.timings.lease / 20).max(Duration::from_millis(20));
-        let mut ticks = interval(period);
+        let mut ticks = interval(self.period());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let expired = self.tick(period);
+            let expired = self.tick();
             if !expired.is_empty() {
                 self.expire(expired).await;
             }
         }
     }
 
-    fn tick(&self, period: Duration) -> Vec<(NodeId, Incarnation)> {
+    /// A leader that has just been elected grants everybody a lease, if it has not yet: its word
+    /// on who is alive means nothing before.
+    pub(crate) fn attend(&self) {
+        // Who has run out is found again by the task that expires.
+        let _ = self.tick();
+    }
+
+    fn period(&self) -> Duration {
+        (self.core.config.timings.lease / 100).max(Duration::from_millis(20))
+    }
+
+    fn tick(&self) -> Vec<(NodeId, Incarnation)> {
         let leads_in = {
             let metrics = self.core.raft.metrics();
             let metrics = metrics.borrow();
@@ -104,7 +125,7 @@ impl Liveness {
                 .filter_map(|(id, row)| Some((id, row.incarnation?)))
                 .collect()
         });
-        book.tick(&joined, period, Instant::now())
+        book.tick(&joined, self.period(), Instant::now())
     }
 
     /// Only a leader that has just proved its leadership may end lives: one that was cut off has
@@ -140,6 +161,7 @@ impl Liveness {
     ) {
         while let Some(incarnation) = next_life(&mut life).await {
             self.keep(incarnation, &mut life, &alive, &stale).await;
+            self.own.end();
             publish(&alive, &life, None);
         }
     }
@@ -153,25 +175,26 @@ impl Liveness {
         stale: &mpsc::Sender<Incarnation>,
     ) {
         let lease = self.core.config.timings.lease;
-        // The life has just begun: its leader grants a full lease from there.
-        let mut renewed_at = Instant::now();
-        let publish_lease = |life: &watch::Receiver<Life>, renewed_at: Instant| {
-            let runs = renewed_at.elapsed() < lease;
-            publish(alive, life, runs.then_some(incarnation));
+        let publish_lease = |life: &watch::Receiver<Life>| {
+            publish(alive, life, self.own.runs().then_some(incarnation));
         };
         while life.borrow_and_update().incarnation == Some(incarnation) {
-            publish_lease(life, renewed_at);
+            publish_lease(life);
             let sent_at = Instant::now();
+            let mut renewed = false;
             match timeout(lease / 6, self.renew_with_leader(incarnation)).await {
-                Ok(Ok(true)) => renewed_at = sent_at,
+                Ok(Ok(true)) => {
+                    renewed = true;
+                    self.own.extend(sent_at, lease);
+                }
                 Ok(Ok(false)) => {
+                    self.own.end();
                     let _ = stale.try_send(incarnation);
                 }
                 Ok(Err(status)) => tracing::debug!(%status, "Lease not renewed"),
                 Err(_) => tracing::debug!("Lease not renewed in time"),
             }
-            publish_lease(life, renewed_at);
-            let renewed = renewed_at == sent_at;
+            publish_lease(life);
             let pause = if renewed { lease / 3 } else { lease / 20 };
             let _ = timeout(pause, life.changed()).await;
         }

@@ -1,21 +1,21 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::{RaftMetrics, ServerState};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::config::Timings;
 use crate::raft::{Member, Raft};
 
-/// Whether it is worth waiting for the cluster: lost once no leader has been known for as long as
-/// two elections take.
+/// Whether it is worth waiting for the cluster: lost once no leader has been known for half as long
+/// again as an election takes.
 #[derive(Clone)]
 pub(crate) struct Quorum {
     raft: Raft,
     /// How long an election takes at most.
     patience: Duration,
-    lost: Arc<AtomicBool>,
+    lost: Arc<watch::Sender<bool>>,
 }
 
 const CHECK_EVERY: Duration = Duration::from_millis(100);
@@ -25,13 +25,20 @@ impl Quorum {
         Self {
             raft,
             patience: timings.election_max,
-            lost: Arc::default(),
+            lost: Arc::new(watch::Sender::new(false)),
         }
     }
 
     /// True when proposals and reads should fail at once.
     pub(crate) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Relaxed)
+        *self.lost.borrow()
+    }
+
+    /// Ready when [`Self::is_lost`].
+    pub(crate) async fn until_lost(&self) {
+        let mut lost = self.lost.subscribe();
+        // Cannot fail: the sender is held here.
+        let _ = lost.wait_for(|lost| *lost).await;
     }
 
     /// True if a leader is known; if it is this node, its followers must have answered lately.
@@ -63,8 +70,9 @@ impl Quorum {
                 without_leader_since.get_or_insert(now);
             }
             let lost = without_leader_since
-                .is_some_and(|since| now.duration_since(since) >= 2 * self.patience);
-            self.lost.store(lost, Ordering::Relaxed);
+                .is_some_and(|since| now.duration_since(since) >= self.patience * 3 / 2);
+            self.lost
+                .send_if_modified(|present| std::mem::replace(present, lost) != lost);
         }
     }
 }

@@ -273,6 +273,15 @@ impl Registry {
         self.alive.clone()
     }
 
+    /// True while this node's lease runs, so that nobody can have given it up yet. Never true for
+    /// longer than the leader's side of the lease; where [`Self::incarnation`] needs a moment to
+    /// follow, as after the process was stopped for a while, this is exact. Costs a look at the
+    /// clock.
+    #[must_use]
+    pub fn lease_runs(&self) -> bool {
+        self.liveness.lease_runs()
+    }
+
     /// The cluster as this node sees it. Asks the leader what it knows, for a second at most.
     pub async fn status(&self) -> ClusterStatus {
         status::describe(&self.core, &self.liveness).await

@@ -55,7 +55,7 @@ impl Plan {
         Self {
             founders: founders.collect(),
             timings: Timings {
-                lease: Duration::from_millis(1500),
+                lease: Duration::from_millis(2500),
                 heartbeat: Duration::from_millis(100),
                 election_min: Duration::from_millis(400),
                 election_max: Duration::from_millis(800),
