@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use openraft::ServerState;
 use tonic::service::RoutesBuilder;
 use tonic::{Request, Response, Status};
 
@@ -209,10 +208,11 @@ impl membership_server::Membership for PeerService {
 
 /// What this node, as leader, knows of each member; none if it does not lead.
 pub(crate) fn progress(core: &Core, liveness: &Liveness) -> Option<Vec<pb::NodeProgress>> {
-    let metrics = core.raft.metrics().borrow().clone();
-    if metrics.state != ServerState::Leader {
+    if !core.is_leader() {
         return None;
     }
+    liveness.attend();
+    let metrics = core.raft.metrics().borrow().clone();
     let acknowledged = metrics.replication.unwrap_or_default();
     let members = metrics.membership_config.membership().nodes();
     Some(

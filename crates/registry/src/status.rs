@@ -40,7 +40,7 @@ pub struct NodeStatus {
     pub incarnation: Option<Incarnation>,
     /// Log index that it has acknowledged; none: not known here.
     pub applied: Option<u64>,
-    /// It is joined, and its lease runs as far as is known here.
+    /// It is joined, and its lease runs: as this node knows of itself, and the leader of others.
     pub alive: bool,
 }
 
@@ -63,6 +63,10 @@ pub(crate) async fn describe(core: &Core, liveness: &Liveness) -> ClusterStatus 
         .await
         .map(|nodes| nodes.into_iter().map(|node| (node.id, node)).collect());
     let metrics = core.raft.metrics().borrow().clone();
+    let leader = known_leader(core);
+    // Between two leaders nobody vouches for anybody, and the table's word has to do. It does not
+    // when the cluster may have changed its mind without this node.
+    let table_counts = !core.quorum.is_lost() && leader != Some(core.id().0);
     let membership = metrics.membership_config.membership();
     let voters: BTreeSet<u64> = membership.voter_ids().collect();
     let mut nodes: Vec<NodeStatus> = membership
@@ -71,7 +75,7 @@ pub(crate) async fn describe(core: &Core, liveness: &Liveness) -> ClusterStatus 
             let row = core
                 .replica
                 .read(|state| state.table.node(NodeId(*id)).cloned());
-            let role = if metrics.current_leader == Some(*id) {
+            let role = if leader == Some(*id) {
                 Role::Leader
             } else if voters.contains(id) {
                 Role::Follower
@@ -80,7 +84,13 @@ pub(crate) async fn describe(core: &Core, liveness: &Liveness) -> ClusterStatus 
             };
             let incarnation = row.as_ref().and_then(|row| row.incarnation);
             let known = progress.as_ref().and_then(|nodes| nodes.get(id));
-            let own = (*id == core.id().0).then(|| core.replica.read(|state| state.revision()));
+            let is_own = *id == core.id().0;
+            let own = is_own.then(|| core.replica.read(|state| state.revision()));
+            let lease_runs = match known {
+                _ if is_own => liveness.lease_runs(),
+                Some(known) => known.alive,
+                None => table_counts,
+            };
             NodeStatus {
                 name: member.name.clone(),
                 id: NodeId(*id),
@@ -88,8 +98,7 @@ pub(crate) async fn describe(core: &Core, liveness: &Liveness) -> ClusterStatus 
                 role,
                 incarnation,
                 applied: own.or_else(|| Some(known?.acknowledged)),
-                // Without the leader's word the table's is the best there is.
-                alive: incarnation.is_some() && known.is_none_or(|known| known.alive),
+                alive: incarnation.is_some() && lease_runs,
             }
         })
         .collect();
@@ -104,6 +113,17 @@ pub(crate) async fn describe(core: &Core, liveness: &Liveness) -> ClusterStatus 
         revision: core.replica.read(|state| state.revision()),
         answered_by: core.config.node.clone(),
         nodes,
+    }
+}
+
+/// Who leads, unless nobody can without a majority.
+fn known_leader(core: &Core) -> Option<u64> {
+    if core.quorum.is_lost() {
+        return None;
+    }
+    match core.leader()? {
+        Leader::Me => Some(core.id().0),
+        Leader::Other { id, .. } => Some(id),
     }
 }
 

@@ -144,6 +144,12 @@ async fn contract_r6_without_quorum_registrations_are_refused_and_local_routes_s
     assert_eq!(refusal, Err(ProposeError::NoQuorum));
     assert_eq!(first.registry.confirm().await, Err(NoQuorum));
     assert_eq!(first.holders("a.example"), [first.id()]);
+    let status = first.registry.status().await;
+    assert_eq!(status.leader, None);
+    for node in status.nodes {
+        assert_ne!(node.role, Role::Leader);
+        assert!(!node.alive || node.id == first.id(), "{node:?}");
+    }
     // It knows that its lease has run out before anybody else acts on it.
     let mut alive = first.registry.incarnation();
     let lost = alive.wait_for(Option::is_none);
@@ -151,6 +157,7 @@ async fn contract_r6_without_quorum_registrations_are_refused_and_local_routes_s
         .await
         .unwrap()
         .unwrap();
+    assert!(!first.registry.lease_runs());
 
     let second = plan.start(1).await;
     eventually("quorum is back", async || {
