@@ -1,6 +1,5 @@
 //! Links as models, and over real sockets.
 
-mod cost;
 mod fixture;
 mod links;
 mod model;
