@@ -44,8 +44,8 @@ fn find_or_build() -> Result<PathBuf> {
         None => bail!("the profile's directory has no name"),
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    // All members, so that features are unified as in a build of the tests and nothing is compiled
-    // twice.
+    // All members and a test among the targets, so that features are unified as in
+    // `cargo test --workspace` and no dependency is compiled twice.
     let status = Command::new(cargo)
         .args([
             "build",
@@ -53,6 +53,8 @@ fn find_or_build() -> Result<PathBuf> {
             "--workspace",
             "--bin",
             "switchyard",
+            "--test",
+            "routing",
             "--profile",
             profile,
         ])

@@ -1,11 +1,12 @@
 use std::iter;
+use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::thread;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::{Founder, Node, NodeConfig, PortBlock};
+use crate::{Founder, Links, Node, NodeConfig, PortBlock};
 
 /// Nodes that form a cluster, with their data in a directory that goes with it.
 ///
@@ -13,8 +14,9 @@ use crate::{Founder, Node, NodeConfig, PortBlock};
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
+    links: Option<Links>,
     dir: TempDir,
-    _ports: Vec<PortBlock>,
+    ports: Vec<PortBlock>,
 }
 
 impl Cluster {
@@ -36,38 +38,91 @@ impl Cluster {
     ///
     /// When files or ports are not to be had.
     pub fn prepare(count: usize) -> Result<Self> {
+        Self::prepare_with(count, false, "")
+    }
+
+    /// The same with nodes that reach each other through [`Self::links`], and with more lines for
+    /// `[cluster]`.
+    ///
+    /// # Errors
+    ///
+    /// When files or ports are not to be had.
+    pub fn prepare_linked(count: usize, cluster_keys: &str) -> Result<Self> {
+        Self::prepare_with(count, true, cluster_keys)
+    }
+
+    fn prepare_with(count: usize, is_linked: bool, cluster_keys: &str) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("switchyard-test-")
             .tempdir()?;
         let ports: Vec<PortBlock> = iter::repeat_with(PortBlock::reserve)
             .take(count)
             .collect::<Result<_>>()?;
-        let founders: Vec<Founder> = iter::zip(1.., &ports)
-            .map(|(i, ports)| Founder {
-                name: format!("node{i}"),
-                address: ports.address(0),
+        let listens: Vec<SocketAddr> = ports.iter().map(|ports| ports.address(0)).collect();
+        let links = match is_linked {
+            true => Some(Links::to(listens.clone())?),
+            false => None,
+        };
+        let address = |i| links.as_ref().map_or(listens[i], |links| links.address(i));
+        let founders: Vec<Founder> = (0..count)
+            .map(|i| Founder {
+                name: format!("node{}", i + 1),
+                address: address(i),
             })
             .collect();
-        let nodes = iter::zip(&founders, &ports)
+        let nodes: Vec<Node> = iter::zip(&founders, &ports)
             .map(|(founder, ports)| {
-                let config = NodeConfig {
-                    name: founder.name.clone(),
-                    data_dir: dir.path().join(&founder.name),
-                    cluster: "test".to_owned(),
-                    peers: founder.address,
-                    founders: founders.clone(),
-                    api: ports.address(1),
-                    http: ports.address(2),
-                    components: [ports.address(3), ports.address(4), ports.address(5)],
-                };
+                let mut config = NodeConfig::new(&founder.name, dir.path(), ports);
+                config.advertise = founder.address;
+                config.founders.clone_from(&founders);
+                cluster_keys.clone_into(&mut config.cluster_keys);
                 Node::new(dir.path(), config)
             })
             .collect::<Result<_>>()?;
+        if let Some(links) = &links {
+            links.attach(nodes.iter().map(Node::process_id).collect());
+        }
         Ok(Self {
             nodes,
+            links,
             dir,
-            _ports: ports,
+            ports,
         })
+    }
+
+    /// The network between the nodes.
+    ///
+    /// # Panics
+    ///
+    /// When they were not made with [`Self::prepare_linked`].
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        self.links
+            .as_ref()
+            .expect("a cluster made with prepare_linked")
+    }
+
+    /// Adds a node that is no founder, named after its number, and does not start it. It knows the
+    /// nodes `seeds`, by their indexes. Returns its index.
+    ///
+    /// # Errors
+    ///
+    /// When files or ports are not to be had.
+    pub fn add_node(&mut self, seeds: &[usize]) -> Result<usize> {
+        let ports = PortBlock::reserve()?;
+        let index = self.nodes.len();
+        let name = format!("node{}", index + 1);
+        let mut config = NodeConfig::new(&name, self.dir.path(), &ports);
+        let seeds = seeds
+            .iter()
+            .map(|seed| self.nodes[*seed].config().advertise);
+        config.seeds = Some(seeds.collect());
+        config
+            .cluster_keys
+            .clone_from(&self.nodes[0].config().cluster_keys);
+        self.nodes.push(Node::new(self.dir.path(), config)?);
+        self.ports.push(ports);
+        Ok(index)
     }
 
     /// Starts every node that does not run, and waits until all of them are ready.

@@ -1,11 +1,14 @@
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use parking_lot::Mutex;
 use sha1::{Digest, Sha1};
 
-use crate::{Element, PATIENCE, SECRET, StreamReader};
+use crate::{Element, History, PATIENCE, SECRET, StreamReader};
 
 /// An XEP-0114 component over a raw socket: sends the bytes it is told to.
 #[derive(Debug)]
@@ -249,6 +252,32 @@ impl ComponentSender {
         self.socket
             .write_all(xml.as_bytes())
             .context("sending to the node")
+    }
+
+    /// Sends the numbered messages of `history` until it is told to stop, no more than `window` of
+    /// them ahead of their outcomes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    pub fn keep_sending(
+        &mut self,
+        (from, to): (&str, &str),
+        history: &Mutex<History>,
+        window: u64,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        while !stop.load(Ordering::Relaxed) {
+            if history.lock().outstanding() >= window {
+                thread::sleep(Duration::from_millis(1));
+                continue;
+            }
+            let number = history.lock().send();
+            self.send(&format!(
+                "<message from='{from}' to='{to}' id='{number}'><body/></message>"
+            ))?;
+        }
+        Ok(())
     }
 
     /// Ends the connection in both directions, without a word.

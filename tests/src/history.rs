@@ -11,6 +11,9 @@ pub enum Fate {
     /// Its node was killed: a stanza that it had received may have been answered with an error as
     /// well, since nobody could know (contract D1, the undecidable case).
     Killed,
+    /// Its node hung until the others had given it up, and came back: the same holds for what it had
+    /// received before that. What was answered must not be received afterwards.
+    Hung,
 }
 
 /// What became of the numbered stanzas that one component sent to another, in an order that counts
@@ -34,6 +37,8 @@ pub struct History {
 struct Outcomes {
     delivered: bool,
     bounced: bool,
+    /// Delivered after it was answered with an error.
+    late: bool,
 }
 
 impl History {
@@ -68,6 +73,7 @@ impl History {
             self.violations.push(format!("{number} delivered twice"));
         }
         outcomes.delivered = true;
+        outcomes.late |= outcomes.bounced;
         self.delivered += 1;
     }
 
@@ -138,9 +144,13 @@ impl History {
             &lost[..lost.len().min(10)]
         );
         let mut outcomes = self.outcomes.iter();
-        let both = outcomes.find(|(_, outcomes)| outcomes.delivered && outcomes.bounced);
-        if let (Some((number, _)), Fate::Stayed) = (both, receiver) {
-            bail!("{number} delivered and answered with an error");
+        let wrong = outcomes.find(|(_, outcomes)| match receiver {
+            Fate::Stayed => outcomes.delivered && outcomes.bounced,
+            Fate::Hung => outcomes.late,
+            Fate::Killed => false,
+        });
+        if let Some((number, outcomes)) = wrong {
+            bail!("{number} delivered and answered with an error: {outcomes:?}");
         }
         Ok(())
     }
@@ -211,5 +221,14 @@ mod tests {
         history.delivered(0);
         history.bounced(0, "remote-server-timeout");
         history.judge(Fate::Killed).unwrap();
+        history.judge(Fate::Hung).unwrap();
+    }
+
+    #[test]
+    fn contract_d1_a_node_that_hung_writes_nothing_that_was_answered() {
+        let mut history = history(1);
+        history.bounced(0, "remote-server-timeout");
+        history.delivered(0);
+        history.judge(Fate::Hung).unwrap_err();
     }
 }

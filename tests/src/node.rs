@@ -2,6 +2,8 @@ use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,7 +20,11 @@ pub struct Node {
     config: NodeConfig,
     config_file: PathBuf,
     log_file: PathBuf,
+    /// The command that runs the binary; empty: it runs by itself.
+    wrapper: Vec<String>,
     process: Option<Child>,
+    /// Its id, for [`Links`](crate::Links); 0: it does not run.
+    process_id: Arc<AtomicU32>,
 }
 
 impl Node {
@@ -35,7 +41,9 @@ impl Node {
             config,
             config_file,
             log_file,
+            wrapper: Vec::new(),
             process: None,
+            process_id: Arc::default(),
         })
     }
 
@@ -61,6 +69,11 @@ impl Node {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)
+    }
+
+    /// Where the id of its process is while it runs; 0: it does not.
+    pub(crate) fn process_id(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.process_id)
     }
 
     /// The address of a component listener.
@@ -100,12 +113,48 @@ impl Node {
             .command(log)?
             .spawn()
             .context("the binary does not start")?;
+        self.process_id.store(child.id(), Ordering::Relaxed);
         self.process = Some(child);
         Ok(())
     }
 
+    /// Changes the configuration of a node that does not run.
+    ///
+    /// # Errors
+    ///
+    /// When it runs, or the file cannot be written.
+    pub fn configure(&mut self, change: impl FnOnce(&mut NodeConfig)) -> Result<()> {
+        ensure!(self.process.is_none(), "{} runs", self.name());
+        change(&mut self.config);
+        Ok(fs::write(&self.config_file, self.config.render())?)
+    }
+
+    /// Removes the data of a node that does not run.
+    ///
+    /// # Errors
+    ///
+    /// When it runs, or has none.
+    pub fn wipe(&self) -> Result<()> {
+        ensure!(self.process.is_none(), "{} runs", self.name());
+        fs::remove_dir_all(&self.config.data_dir).context("no data directory to remove")
+    }
+
+    /// Has the binary run by this command, from the next start on, such as
+    /// [`SmallDisk::entering`](crate::SmallDisk::entering).
+    pub fn run_by(&mut self, wrapper: Vec<String>) {
+        self.wrapper = wrapper;
+    }
+
     fn command(&self, log: File) -> Result<Command> {
-        let mut command = Command::new(crate::switchyard()?);
+        let binary = crate::switchyard()?;
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(binary),
+            Some((wrapper, arguments)) => {
+                let mut command = Command::new(wrapper);
+                command.args(arguments).arg(binary);
+                command
+            }
+        };
         command
             // The node ends when its standard input does, even if the test was killed.
             .args(["serve", "--exit-with-parent", "--config"])
@@ -145,8 +194,21 @@ impl Node {
         Ok(process.try_wait()?)
     }
 
+    /// Waits until the process ends by itself.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or does not end in time: then it goes on.
+    pub fn wait_exit(&mut self) -> Result<ExitStatus> {
+        let what = format!("{} to end by itself", self.name());
+        let status = eventually(&what, PATIENCE, || self.poll_exit()?.context("it runs"))?;
+        self.kill();
+        Ok(status)
+    }
+
     /// Ends the process at once, as `kill -9` does. Nothing happens if it does not run.
     pub fn kill(&mut self) {
+        self.process_id.store(0, Ordering::Relaxed);
         if let Some(mut process) = self.process.take() {
             // It may have ended by itself, which is as good.
             let _ = process.kill();
@@ -161,9 +223,7 @@ impl Node {
     /// When it does not run, or does not end in time: then it is killed.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;
-        let status = eventually("the process to end after SIGTERM", PATIENCE, || {
-            self.poll_exit()?.context("it runs")
-        });
+        let status = self.wait_exit();
         self.kill();
         status
     }
@@ -186,7 +246,23 @@ impl Node {
         self.signal(Signal::CONT)
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
+    /// Changes the configuration file with `edit`, and sends SIGHUP.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written, or the process does not run.
+    pub fn reload(&self, edit: impl FnOnce(String) -> String) -> Result<()> {
+        let text = fs::read_to_string(&self.config_file)?;
+        fs::write(&self.config_file, edit(text))?;
+        self.signal(Signal::HUP)
+    }
+
+    /// Sends `signal` to the process.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
         let process = self.process.as_ref().context("it does not run")?;
         Ok(kill_process(Pid::from_child(process), signal)?)
     }
@@ -202,11 +278,41 @@ impl Node {
             .with_context(|| format!("asking {}", self.name()))
     }
 
+    /// Runs `switchyard cluster ARGUMENTS` against this node's API, whatever comes of it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end.
+    pub fn cluster(&self, arguments: &[&str]) -> Result<cli::Output> {
+        let api = self.config.api.to_string();
+        let line = ["cluster"].iter().chain(arguments).copied();
+        cli::run(line.chain(["--api", &api]))
+    }
+
+    /// Waits until the node has logged `words`.
+    ///
+    /// # Errors
+    ///
+    /// When it has not, for [`PATIENCE`].
+    pub fn wait_for_log(&self, words: &str) -> Result<()> {
+        let what = format!("{} to log {words:?}", self.name());
+        eventually(&what, PATIENCE, || {
+            ensure!(self.log().contains(words), "it has not");
+            Ok(())
+        })
+    }
+
+    /// What the node has logged over all its lives.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = fs::read(&self.log_file).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// The end of what the node has logged over all its lives.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        let log = fs::read(&self.log_file).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(TAIL)..].join("\n")
     }

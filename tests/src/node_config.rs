@@ -1,6 +1,13 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::PortBlock;
+
+/// Keys of `[cluster]` with which being given up takes seconds: the shortest lease that a busy machine
+/// bears.
+pub const SHORT_LEASE: &str =
+    "lease = 2500\nheartbeat = 100\nelection_timeout_min = 750\nelection_timeout_max = 1000";
 
 /// The password of every listener.
 pub const SECRET: &str = "sesame";
@@ -24,7 +31,7 @@ pub enum Listener {
 pub struct Founder {
     /// `node.name`
     pub name: String,
-    /// `cluster.listen`
+    /// `cluster.advertise`
     pub address: SocketAddr,
 }
 
@@ -39,25 +46,48 @@ pub struct NodeConfig {
     pub cluster: String,
     /// `cluster.listen`
     pub peers: SocketAddr,
+    /// `cluster.advertise`
+    pub advertise: SocketAddr,
+    /// More lines for `[cluster]`.
+    pub cluster_keys: String,
     /// `cluster.members`
     pub founders: Vec<Founder>,
+    /// `cluster.seeds`, in place of `cluster.members`
+    pub seeds: Option<Vec<SocketAddr>>,
     /// `api.listen`
     pub api: SocketAddr,
     /// `http.listen`
     pub http: SocketAddr,
     /// The addresses of the component listeners, in the order of [`Listener`].
     pub components: [SocketAddr; 3],
+    /// An address that the file does not mention, for a test that adds a port.
+    pub spare: SocketAddr,
 }
 
 impl NodeConfig {
+    /// Of the node `name` on `ports`, with its data below `dir`. It knows no other node yet.
+    #[must_use]
+    pub fn new(name: &str, dir: &Path, ports: &PortBlock) -> Self {
+        Self {
+            name: name.to_owned(),
+            data_dir: dir.join(name),
+            cluster: "test".to_owned(),
+            peers: ports.address(0),
+            advertise: ports.address(0),
+            founders: Vec::new(),
+            seeds: None,
+            cluster_keys: String::new(),
+            api: ports.address(1),
+            http: ports.address(2),
+            components: [ports.address(3), ports.address(4), ports.address(5)],
+            spare: ports.address(6),
+        }
+    }
+
     /// The file's text.
     #[must_use]
     pub fn render(&self) -> String {
-        let members: Vec<String> = self
-            .founders
-            .iter()
-            .map(|founder| format!("\"{}={}\"", founder.name, founder.address))
-            .collect();
+        let entry = self.entry();
         let mut text = format!(
             r#"[general]
 hosts = ["{SERVED_HOST}"]
@@ -71,7 +101,9 @@ data_dir = "{data_dir}"
 [cluster]
 name = "{cluster}"
 listen = "{peers}"
-members = [{members}]
+advertise = "{advertise}"
+{entry}
+{cluster_keys}
 
 [api]
 listen = "{api}"
@@ -86,7 +118,8 @@ users_can_see_hidden_services = false
             data_dir = self.data_dir.display(),
             cluster = self.cluster,
             peers = self.peers,
-            members = members.join(", "),
+            advertise = self.advertise,
+            cluster_keys = self.cluster_keys,
             api = self.api,
             http = self.http,
         );
@@ -99,6 +132,19 @@ users_can_see_hidden_services = false
             render_listener(&mut text, *address, behaviour);
         }
         text
+    }
+
+    /// How the node comes to its cluster.
+    fn entry(&self) -> String {
+        let founders = self.founders.iter();
+        let founders = founders.map(|founder| format!("\"{}={}\"", founder.name, founder.address));
+        match &self.seeds {
+            Some(seeds) => {
+                let seeds = seeds.iter().map(|seed| format!("\"{seed}\""));
+                format!("seeds = [{}]", seeds.collect::<Vec<_>>().join(", "))
+            }
+            None => format!("members = [{}]", founders.collect::<Vec<_>>().join(", ")),
+        }
     }
 }
 

@@ -129,12 +129,29 @@ impl Traffic {
     ///
     /// When a stanza is not accounted for.
     pub fn finish(self, killed: &[&str]) -> Result<BTreeMap<(String, String), u64>> {
+        self.finish_with(killed, &[], &[])
+    }
+
+    /// The same where the nodes of the components `hung` were given up meanwhile, and came back, and
+    /// the streams of the components `closed` were ended in good order: what they have received was
+    /// not answered, and what they have sent since then was not read.
+    ///
+    /// # Errors
+    ///
+    /// When a stanza is not accounted for.
+    pub fn finish_with(
+        self,
+        killed: &[&str],
+        hung: &[&str],
+        closed: &[&str],
+    ) -> Result<BTreeMap<(String, String), u64>> {
         self.shared.stopping.store(true, Ordering::Relaxed);
         let judged = self
             .shared
             .flows
             .iter()
-            .filter(|((from, _), _)| !killed.contains(&from.as_str()));
+            .filter(|((from, _), _)| !killed.contains(&from.as_str()))
+            .filter(|((from, _), _)| !closed.contains(&from.as_str()));
         let settled = eventually("an outcome for every message", PATIENCE, || {
             let open = judged
                 .clone()
@@ -149,7 +166,8 @@ impl Traffic {
         let ended = self.shared.ended.lock();
         let unexpected = ended
             .iter()
-            .find(|(domain, _)| !killed.contains(&domain.as_str()));
+            .filter(|(domain, _)| !killed.contains(&domain.as_str()))
+            .find(|(domain, _)| !closed.contains(&domain.as_str()));
         ensure!(
             unexpected.is_none(),
             "a stream ended that should not: {unexpected:?}"
@@ -158,6 +176,8 @@ impl Traffic {
             eprintln!("{from} to {to}: {}", history.lock());
             let fate = if killed.contains(&to.as_str()) {
                 Fate::Killed
+            } else if hung.contains(&to.as_str()) {
+                Fate::Hung
             } else {
                 Fate::Stayed
             };

@@ -11,9 +11,9 @@ use switchyard_registry::registry_api::{ListRequest, LookupRequest, WatchRequest
 use switchyard_tests::{Cluster, Component, Listener, Node, PATIENCE, cli, eventually};
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
-use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
@@ -238,19 +238,10 @@ fn contract_a1_generic_tools_find_health_and_reflection() -> Result<()> {
                 .connect()
                 .await?;
             let mut health = HealthClient::new(channel.clone());
-            for service in [
-                "",
-                "switchyard.registry.v1.Registry",
-                "switchyard.cluster.v1.Cluster",
-            ] {
-                let request = HealthCheckRequest {
-                    service: service.to_owned(),
-                };
-                let answer = health.check(request).await.context(service)?.into_inner();
-                ensure!(
-                    answer.status() == ServingStatus::Serving,
-                    "{service:?}: {answer:?}"
-                );
+            for service in HEALTH_SERVICES {
+                let answer = health.check(health_of(service)).await.context(service)?;
+                let status = answer.into_inner().status();
+                ensure!(status == ServingStatus::Serving, "{service:?}: {status:?}");
             }
             let services = list_services(channel).await?;
             for service in [
@@ -262,6 +253,70 @@ fn contract_a1_generic_tools_find_health_and_reflection() -> Result<()> {
             Ok(())
         })
     })
+}
+
+#[test]
+fn contract_a1_health_follows_readiness() -> Result<()> {
+    Cluster::start(3)?.run(|cluster| {
+        for node in &**cluster {
+            wait_for_health(node, ServingStatus::Serving)?;
+        }
+        block_on(async {
+            let mut health = HealthClient::new(channel(&cluster[2]).await?);
+            let mut watch = health.watch(health_of("")).await?.into_inner();
+            ensure!(next_health(&mut watch).await? == ServingStatus::Serving);
+            let drained = cluster[0].cluster(&["drain", "node3"])?;
+            ensure!(drained.code == 0, "{drained:?}");
+            ensure!(next_health(&mut watch).await? == ServingStatus::NotServing);
+            Ok(())
+        })?;
+        wait_for_health(&cluster[2], ServingStatus::NotServing)?;
+        wait_for_health(&cluster[0], ServingStatus::Serving)?;
+        // Without a quorum the lease runs out.
+        cluster[1].kill();
+        cluster[2].kill();
+        wait_for_health(&cluster[0], ServingStatus::NotServing)?;
+        cluster[1].start()?;
+        wait_for_health(&cluster[0], ServingStatus::Serving)
+    })
+}
+
+/// What the health service knows: the node, and the services of the API.
+const HEALTH_SERVICES: [&str; 3] = [
+    "",
+    "switchyard.registry.v1.Registry",
+    "switchyard.cluster.v1.Cluster",
+];
+
+fn health_of(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest {
+        service: service.to_owned(),
+    }
+}
+
+/// Waits until every service of `node` has `status`.
+fn wait_for_health(node: &Node, status: ServingStatus) -> Result<()> {
+    eventually("the health of the node", PATIENCE, || {
+        block_on(async {
+            let mut health = HealthClient::new(channel(node).await?);
+            for service in HEALTH_SERVICES {
+                let answer = health.check(health_of(service)).await.context(service)?;
+                let found = answer.into_inner().status();
+                ensure!(found == status, "{} {service:?}: {found:?}", node.name());
+            }
+            Ok(())
+        })
+    })
+}
+
+async fn next_health(watch: &mut Streaming<HealthCheckResponse>) -> Result<ServingStatus> {
+    let answer = watch.message().await?.context("the watch has ended")?;
+    Ok(answer.status())
+}
+
+async fn channel(node: &Node) -> Result<Channel> {
+    let endpoint = Channel::from_shared(format!("http://{}", node.config().api))?;
+    Ok(endpoint.connect().await?)
 }
 
 async fn list_services(channel: Channel) -> Result<Vec<String>> {

@@ -8,11 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use parking_lot::Mutex;
 use switchyard_tests::{
-    Cluster, ComponentReceiver, ComponentSender, Element, Fate, History, Node, PATIENCE, eventually,
+    Cluster, ComponentReceiver, Element, Fate, History, Node, PATIENCE, eventually,
 };
 
 const ROUNDS: usize = 30;
 const WINDOW: u64 = 256;
+const ROUTE: (&str, &str) = ("a.example", "mover.example");
 
 #[test]
 fn contract_d1_every_stanza_has_one_outcome_while_its_receiver_moves_between_nodes() -> Result<()> {
@@ -21,7 +22,7 @@ fn contract_d1_every_stanza_has_one_outcome_while_its_receiver_moves_between_nod
         let (stop, sent_all) = (AtomicBool::new(false), AtomicBool::new(false));
         let (mut sender, mut receiver) = cluster[0].connect("a.example")?.split();
         thread::scope(|scope| {
-            let sending = scope.spawn(|| keep_sending(&mut sender, &history, &stop));
+            let sending = scope.spawn(|| sender.keep_sending(ROUTE, &history, WINDOW, &stop));
             let bouncing = scope.spawn(|| collect_bounces(&mut receiver, &history, &sent_all));
             let outcome = move_around(cluster, &history);
             stop.store(true, Ordering::Relaxed);
@@ -34,24 +35,6 @@ fn contract_d1_every_stanza_has_one_outcome_while_its_receiver_moves_between_nod
         eprintln!("{history}");
         history.judge(Fate::Stayed)
     })
-}
-
-fn keep_sending(
-    sender: &mut ComponentSender,
-    history: &Mutex<History>,
-    stop: &AtomicBool,
-) -> Result<()> {
-    while !stop.load(Ordering::Relaxed) {
-        if history.lock().outstanding() >= WINDOW {
-            thread::sleep(Duration::from_millis(1));
-            continue;
-        }
-        let number = history.lock().send();
-        sender.send(&format!(
-            "<message from='a.example' to='mover.example' id='{number}'><body/></message>"
-        ))?;
-    }
-    Ok(())
 }
 
 /// Until everything that was sent has an outcome, or nothing more comes.

@@ -1,46 +1,17 @@
 //! Bytes per second through the framer with all its checks, and what is done with each stanza
 //! before it is routed. `cargo bench -p switchyard-listener --bench framer`
 
+mod inputs;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use switchyard_listener::xml::{Framer, Limits, Outcome};
+use switchyard_listener::xml::{Framer, Outcome};
 use switchyard_listener::{SenderRule, Stanza};
 use switchyard_registry::Domain;
 
-const HEADER: &[u8] = b"<stream:stream xmlns='jabber:component:accept' \
-     xmlns:stream='http://etherx.jabber.org/streams' to='a.example'>";
-
-/// What one read from a socket may bring.
-const CHUNK: usize = 64 * 1024;
-
-fn message(body: &str) -> String {
-    format!(
-        "<message from='gateway.a.example/bot' to='user@b.example/phone' id='0000001' \
-         type='chat'><body>{body}</body></message>"
-    )
-}
-
-/// With what clients add to a message of about 300 bytes in all.
-fn chat(body: &str) -> String {
-    format!(
-        "<message from='u1@a.example/bot' to='user@b.example' id='4f1b2' type='chat'>\
-         <body>{body}</body><active xmlns='http://jabber.org/protocol/chatstates'/>\
-         <request xmlns='urn:xmpp:receipts'/></message>"
-    )
-}
-
-fn chunk_of(stanza: &str) -> Vec<u8> {
-    stanza.as_bytes().repeat((CHUNK / stanza.len()).max(1))
-}
-
-fn framer() -> Framer {
-    let mut framer = Framer::new(Limits::default());
-    let header = framer.read_header(HEADER);
-    assert!(header.is_ok_and(|header| header.is_some()));
-    framer
-}
+use self::inputs::{chat, chunk_of, framer, stanzas};
 
 fn read(framer: &mut Framer, chunk: &[u8], stanzas: &mut Vec<Stanza>) {
     stanzas.clear();
@@ -65,14 +36,7 @@ fn read_dribbled(framer: &mut Framer, chunk: &[u8], size: usize, stanzas: &mut V
 
 fn framing(c: &mut Criterion) {
     let mut group = c.benchmark_group("framer");
-    let stanzas = [
-        ("210B", message(&"x".repeat(92))),
-        ("300B", chat(&"hello, world! ".repeat(6))),
-        ("1KiB", message(&"hello, world! ".repeat(64))),
-        ("10kB", message(&"hello, world! ".repeat(700))),
-        ("1KiB_cyrillic", message(&"привет, мир! ".repeat(40))),
-        ("1KiB_nested", message(&"<a b='1'><c/></a>".repeat(50))),
-    ];
+    let stanzas = stanzas();
     for (name, stanza) in &stanzas {
         let chunk = chunk_of(stanza);
         let (mut framer, mut found) = (framer(), Vec::new());

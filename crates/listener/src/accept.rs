@@ -3,31 +3,56 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain as Family, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::connection::{Connection, Shared};
+use crate::live_config::LiveConfig;
 use crate::metrics::{Gauge, ListenerMetrics};
-use crate::{BindError, ListenerConfig, Registrar, Router};
+use crate::peer_log::PeerLog;
+use crate::slots::{Slot, Slots};
+use crate::sockets;
+use crate::stop::Stop;
+use crate::{BindError, ListenerConfig, ListenerHandle, Registrar, Router};
 
-/// Silence on a connection after which the system probes it, and the pause between probes.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// Pause after the system failed to accept: for want of file descriptors, say.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-/// Such failures are logged no more often than this.
+/// What keeps a listener from accepting is logged no more often than this.
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A port where components connect.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    handle: ListenerHandle,
+    /// What may be shared with other listeners: see [`Self::within`].
+    budget: Arc<Semaphore>,
+}
+
+/// Accepts connections, as many as there may be.
+struct Acceptor {
+    socket: TcpListener,
     local_addr: SocketAddr,
-    config: Arc<ListenerConfig>,
+    config: Arc<LiveConfig>,
     metrics: Arc<ListenerMetrics>,
+    slots: Arc<Slots>,
+    budget: Arc<Semaphore>,
+    /// A connection that waits for the budget: kept here, so that nothing can drop it meanwhile.
+    waiting: Option<(TcpStream, SocketAddr)>,
+    last_logged: Option<Instant>,
+}
+
+/// A connection that has been accepted, with its place among them, which is free again when this is
+/// dropped.
+struct Accepted {
+    socket: TcpStream,
+    peer: SocketAddr,
+    place: (Slot, OwnedSemaphorePermit),
 }
 
 // === impl Listener ===
@@ -41,104 +66,232 @@ impl Listener {
     pub fn bind(config: ListenerConfig) -> Result<Self, BindError> {
         let address = config.address;
         let bound = || {
-            let socket = TcpListener::from_std(listen(&config)?.into())?;
+            let socket = sockets::listen(&config)?;
             let local_addr = socket.local_addr()?;
             Ok((socket, local_addr))
         };
         let (socket, local_addr) = bound().map_err(|source| BindError { address, source })?;
         Ok(Self {
             socket,
-            local_addr,
-            config: Arc::new(config),
-            metrics: Arc::default(),
+            handle: ListenerHandle {
+                local_addr,
+                config: Arc::new(LiveConfig::new(config)),
+                metrics: Arc::default(),
+                removed: CancellationToken::new(),
+                unbound: CancellationToken::new(),
+            },
+            budget: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         })
+    }
+
+    /// Bounds the connections of all listeners that are given the same `budget`, one permit each,
+    /// so that a flood of connections leaves the process descriptors for everything else. Beyond
+    /// it connections wait in the backlog, as they do beyond `max_connections`.
+    #[must_use]
+    pub fn within(self, budget: Arc<Semaphore>) -> Self {
+        Self { budget, ..self }
     }
 
     /// Where it listens: the port that the system chose if port 0 was asked for.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.handle.local_addr()
     }
 
     /// What it counts.
     #[must_use]
     pub fn metrics(&self) -> Arc<ListenerMetrics> {
-        Arc::clone(&self.metrics)
+        self.handle.metrics()
+    }
+
+    /// To replace its configuration, or to end it alone, while it serves.
+    #[must_use]
+    pub fn handle(&self) -> ListenerHandle {
+        self.handle.clone()
     }
 
     /// Serves components until `shutdown` is cancelled. Then it stops accepting, each connection
     /// unregisters, flushes and ends with `system-shutdown` (contract S12); returns when all have
-    /// ended, which is bounded by `flush_timeout` and a few seconds.
+    /// ended, which is bounded by `flush_timeout` and a few seconds. [`ListenerHandle::remove`]
+    /// does the same, with `reset`.
     pub async fn serve<R: Registrar, Q: Router>(
         self,
         registrar: Arc<R>,
         router: Arc<Q>,
         shutdown: CancellationToken,
     ) {
+        let ListenerHandle {
+            local_addr,
+            config,
+            metrics,
+            removed,
+            unbound,
+        } = self.handle;
+        let unbound = unbound.drop_guard();
         let shared = Arc::new(Shared {
-            config: self.config,
+            config,
             registrar,
             router,
-            metrics: self.metrics,
-            shutdown,
+            metrics,
+            log: PeerLog::new(local_addr),
+            refusals: Mutex::default(),
+            stop: Stop {
+                token: shutdown.child_token(),
+                removed,
+            },
         });
         let connections = TaskTracker::new();
-        let mut last_logged = None;
+        let acceptor = Acceptor {
+            socket: self.socket,
+            local_addr,
+            config: Arc::clone(&shared.config),
+            metrics: Arc::clone(&shared.metrics),
+            slots: Arc::default(),
+            budget: self.budget,
+            waiting: None,
+            last_logged: None,
+        };
+        let ended = async {
+            acceptor.run(&shared, &connections).await;
+            drop(unbound);
+            shared.stop.token.cancel();
+            connections.close();
+            connections.wait().await;
+        };
+        tokio::select! {
+            () = ended => shared.log.finish(),
+            never = shared.log.summarise() => match never {},
+        }
+    }
+}
+
+// === impl Acceptor ===
+
+impl Acceptor {
+    /// Runs until the listener is to stop.
+    async fn run<R: Registrar, Q: Router>(
+        mut self,
+        shared: &Arc<Shared<R, Q>>,
+        connections: &TaskTracker,
+    ) {
+        let mut changes = shared.config.subscribe();
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = shared.shutdown.cancelled() => break,
-                accepted = self.socket.accept() => accepted,
+                () = shared.stop.token.cancelled() => break,
+                () = shared.stop.removed.cancelled() => break,
+                _ = changes.changed() => {
+                    sockets::set_backlog(&self.socket, shared.config.load().backlog);
+                    continue;
+                }
+                accepted = self.accept() => accepted,
             };
             match accepted {
-                Ok((socket, peer)) => {
-                    start(&shared, &connections, socket, peer);
-                }
+                Ok(accepted) => start(shared, connections, accepted),
                 Err(error) if is_of_one_connection(&error) => {
                     tracing::debug!(%error, "Connection lost before it was accepted");
                 }
                 Err(error) => {
                     ListenerMetrics::add(&shared.metrics.accept_errors, 1);
-                    log_now_and_then(&mut last_logged, &error, self.local_addr);
+                    if self.is_log_due() {
+                        let listener = self.local_addr;
+                        tracing::warn!(%error, %listener, "Cannot accept connections");
+                    }
                     sleep(ACCEPT_BACKOFF).await;
                 }
             }
         }
-        drop(self.socket);
-        connections.close();
-        connections.wait().await;
     }
-}
 
-fn listen(config: &ListenerConfig) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Family::for_address(config.address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    if config.address.is_ipv6() {
-        // Or the wildcard address would take IPv4 as well on some systems, and not on others.
-        socket.set_only_v6(true)?;
+    /// Waits for room, then for a connection. Those that come meanwhile wait in the backlog.
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        if !self.has_room() {
+            self.note_full();
+            while !self.has_room() {
+                self.slots.changed().await;
+            }
+        }
+        if self.waiting.is_none() {
+            self.waiting = Some(self.socket.accept().await?);
+        }
+        // Only now: a listener must not hold a permit while nobody connects to it.
+        let permit = self.permit().await?;
+        let (socket, mut peer) = self.waiting.take().ok_or(io::ErrorKind::Interrupted)?;
+        // An IPv4 address is shown as one, whatever the socket that took the connection.
+        peer.set_ip(peer.ip().to_canonical());
+        Ok(Accepted {
+            socket,
+            peer,
+            place: (self.slots.take(), permit),
+        })
     }
-    // A restarted node must get its port although old connections linger in TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    socket.bind(&config.address.into())?;
-    socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+
+    async fn permit(&mut self) -> io::Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.budget).try_acquire_owned() {
+            return Ok(permit);
+        }
+        self.note_exhausted();
+        let permit = Arc::clone(&self.budget).acquire_owned().await;
+        permit.map_err(io::Error::other)
+    }
+
+    fn has_room(&self) -> bool {
+        let limit = self.config.load().max_connections;
+        limit.is_none_or(|limit| self.slots.used() < limit)
+    }
+
+    fn note_full(&mut self) {
+        ListenerMetrics::add(&self.metrics.full, 1);
+        if self.is_log_due() {
+            let (listener, connections) = (self.local_addr, self.slots.used());
+            tracing::warn!(
+                %listener,
+                connections,
+                "max_connections reached: further connections wait until one ends"
+            );
+        }
+    }
+
+    fn note_exhausted(&mut self) {
+        ListenerMetrics::add(&self.metrics.full, 1);
+        if self.is_log_due() {
+            let (listener, connections) = (self.local_addr, self.slots.used());
+            tracing::warn!(
+                %listener,
+                connections,
+                "As many connections as the limit of open files allows: further ones wait until \
+                 one ends"
+            );
+        }
+    }
+
+    fn is_log_due(&mut self) -> bool {
+        let now = Instant::now();
+        let is_due = |last| now.duration_since(last) >= ACCEPT_LOG_INTERVAL;
+        let due = self.last_logged.is_none_or(is_due);
+        if due {
+            self.last_logged = Some(now);
+        }
+        due
+    }
 }
 
 fn start<R: Registrar, Q: Router>(
     shared: &Arc<Shared<R, Q>>,
     connections: &TaskTracker,
-    socket: TcpStream,
-    peer: SocketAddr,
+    accepted: Accepted,
 ) {
+    let Accepted {
+        socket,
+        peer,
+        place,
+    } = accepted;
     ListenerMetrics::add(&shared.metrics.accepted, 1);
-    if let Err(error) = set_options(&socket, &shared.config) {
+    let config = shared.config.current();
+    if let Err(error) = sockets::set_options(&socket, &config) {
         tracing::debug!(%error, %peer, "Socket options not set");
     }
-    let connection = match Connection::new(Arc::clone(shared)) {
+    let connection = match Connection::new(Arc::clone(shared), config, peer) {
         Ok(connection) => connection,
         Err(error) => {
             tracing::error!(%error, "No random numbers from the system");
@@ -146,9 +299,13 @@ fn start<R: Registrar, Q: Router>(
         }
     };
     let shared = Arc::clone(shared);
-    let span = tracing::debug_span!("component", %peer, connection = %connection.id());
+    let id = connection.id();
+    let source = tracing::field::Empty;
+    let span = tracing::debug_span!("component", %peer, source, connection = %id);
     connections.spawn(
         async move {
+            // Given back when the socket is closed.
+            let _place = place;
             let _connections = Gauge::new(&shared.metrics.connections);
             tracing::debug!("Connection accepted");
             connection.run(socket).await;
@@ -157,35 +314,17 @@ fn start<R: Registrar, Q: Router>(
     );
 }
 
-/// Contract S11: what is written goes out at once, and a peer that is gone is noticed.
-fn set_options(socket: &TcpStream, config: &ListenerConfig) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    let socket = SockRef::from(socket);
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new()
-            .with_time(TCP_KEEPALIVE)
-            .with_interval(TCP_KEEPALIVE),
-    )?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(config.write_timeout))?;
-    Ok(())
-}
-
-/// An error of a connection that had gone when it was accepted; the next is not affected.
+/// An error of a connection that had gone when it was accepted, or of the network that it came from
+/// (accept(2)); the next is not affected.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
             | io::ErrorKind::Interrupted
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
     )
-}
-
-fn log_now_and_then(last: &mut Option<Instant>, error: &io::Error, listener: SocketAddr) {
-    let now = Instant::now();
-    if last.is_none_or(|last| now.duration_since(last) >= ACCEPT_LOG_INTERVAL) {
-        *last = Some(now);
-        tracing::warn!(%error, %listener, "Cannot accept connections");
-    }
 }

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 
 /// Why a listener could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen for components on {address}: {source}")]
+#[error("cannot listen for components on {address}")]
 pub struct BindError {
     /// Where it was to listen.
     pub address: SocketAddr,

@@ -4,9 +4,10 @@ use quick_xml::NsReader;
 use quick_xml::events::Event;
 use quick_xml::name::{Namespace, ResolveResult};
 use sha1::{Digest, Sha1};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use crate::Secret;
+use crate::secrets::Candidates;
 use crate::xml::COMPONENT_ACCEPT;
 
 /// Length of a digest in hexadecimal.
@@ -17,9 +18,10 @@ const DIGEST_LEN: usize = 40;
 pub(crate) struct StreamId(String);
 
 /// Whether a handshake proves knowledge of the secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Proof {
-    Valid,
+    /// Of this secret.
+    Valid(Secret),
     /// A digest that is not in lower case, right or wrong.
     NotLowerCase,
     Wrong,
@@ -43,12 +45,21 @@ impl StreamId {
         &self.0
     }
 
-    /// Judges `text`, the content of a `<handshake/>` for this stream.
-    pub(crate) fn judge(&self, secret: &Secret, text: &str) -> Proof {
+    /// Judges `text`, the content of a `<handshake/>` for this stream. Does as much whether there
+    /// are two secrets, one or none: how long it takes does not tell which names can be opened.
+    pub(crate) fn judge(&self, candidates: &Candidates, text: &str) -> Proof {
+        const NO_SECRET: &str = "0123456789abcdef";
         let given = text.trim_matches([' ', '\t', '\r', '\n']);
-        let expected = digest(self, secret);
-        if bool::from(given.as_bytes().ct_eq(expected.as_bytes())) {
-            Proof::Valid
+        let mut proven = None;
+        for secret in candidates.slots() {
+            let expected = digest(self, secret.map_or(NO_SECRET, Secret::expose));
+            let is_secret = Choice::from(u8::from(secret.is_some()));
+            if bool::from(is_secret & given.as_bytes().ct_eq(expected.as_bytes())) {
+                proven = secret;
+            }
+        }
+        if let Some(secret) = proven {
+            Proof::Valid(secret.clone())
         } else if given.len() == DIGEST_LEN && given.bytes().any(|b| b.is_ascii_uppercase()) {
             Proof::NotLowerCase
         } else {
@@ -58,10 +69,10 @@ impl StreamId {
 }
 
 /// SHA-1 of id and secret in lower-case hexadecimal; a secret outside ASCII as UTF-8.
-fn digest(id: &StreamId, secret: &Secret) -> String {
+fn digest(id: &StreamId, secret: &str) -> String {
     let mut sha1 = Sha1::new();
     sha1.update(id.0.as_bytes());
-    sha1.update(secret.expose().as_bytes());
+    sha1.update(secret.as_bytes());
     hex::encode(sha1.finalize())
 }
 
@@ -102,24 +113,47 @@ pub(crate) fn text_of_handshake(element: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// Judges by a pair of secrets, of which the second is valid beside the first.
+    fn judge(id: &str, secrets: [Option<&str>; 2], text: &str) -> Proof {
+        let id = StreamId(id.to_owned());
+        id.judge(
+            &Candidates::from(secrets.map(|secret| secret.map(Secret::new))),
+            text,
+        )
+    }
+
     #[test]
     fn contract_s5_the_digest_is_sha1_of_id_and_secret_in_lower_case() {
-        let id = StreamId("3BF96D32".to_owned());
-        let secret = Secret::new("test");
-        let valid = "aaee83c26aeeafcbabeabfcbcd50df997e0a2a1e";
-        assert_eq!(id.judge(&secret, valid), Proof::Valid);
-        assert_eq!(id.judge(&secret, &format!(" \r\n\t{valid} ")), Proof::Valid);
-        assert_eq!(
-            id.judge(&secret, &valid.to_uppercase()),
-            Proof::NotLowerCase
-        );
-        for length in 0..valid.len() {
-            assert_eq!(id.judge(&secret, &valid[..length]), Proof::Wrong);
+        const VALID: &str = "aaee83c26aeeafcbabeabfcbcd50df997e0a2a1e";
+        let judge_test = |text: &str| judge("3BF96D32", [Some("test"), None], text);
+        let valid = || Proof::Valid(Secret::new("test"));
+        assert_eq!(judge_test(VALID), valid());
+        assert_eq!(judge_test(&format!(" \r\n\t{VALID} ")), valid());
+        assert_eq!(judge_test(&VALID.to_uppercase()), Proof::NotLowerCase);
+        for length in 0..VALID.len() {
+            assert_eq!(judge_test(&VALID[..length]), Proof::Wrong);
         }
-        assert_eq!(id.judge(&secret, &valid.replace('e', "f")), Proof::Wrong);
-        assert_eq!(id.judge(&secret, &valid.repeat(2)), Proof::Wrong);
+        assert_eq!(judge_test(&VALID.replace('e', "f")), Proof::Wrong);
+        assert_eq!(judge_test(&VALID.repeat(2)), Proof::Wrong);
         let utf8 = "b0869f7e51f90cc3abde55df4a5ba43589c61a7e";
-        assert_eq!(id.judge(&Secret::new("пароль"), utf8), Proof::Valid);
+        let proof = judge("3BF96D32", [Some("пароль"), None], utf8);
+        assert_eq!(proof, Proof::Valid(Secret::new("пароль")));
+    }
+
+    #[test]
+    fn contract_s5_any_of_the_secrets_is_proven_and_none_without_a_secret() {
+        let digest = |secret| digest(&StreamId("id".to_owned()), secret);
+        let both = [Some("new"), Some("old")];
+        for secret in ["new", "old"] {
+            let proof = judge("id", both, &digest(secret));
+            assert_eq!(proof, Proof::Valid(Secret::new(secret)));
+            // What stands in for a secret that is missing opens nothing.
+            let proof = judge("id", [None, None], &digest(secret));
+            assert_eq!(proof, Proof::Wrong);
+        }
+        let stand_in = digest("0123456789abcdef");
+        assert_eq!(judge("id", [None, Some("old")], &stand_in), Proof::Wrong);
+        assert_eq!(judge("id", [None, None], &stand_in), Proof::Wrong);
     }
 
     #[test]

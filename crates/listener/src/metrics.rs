@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::StreamCondition;
 use crate::farewell::Farewell;
@@ -8,9 +9,13 @@ use crate::farewell::Farewell;
 pub struct ListenerMetrics {
     pub(crate) accepted: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
+    pub(crate) full: AtomicU64,
     pub(crate) connections: AtomicU64,
     pub(crate) components: AtomicU64,
     pub(crate) auth_failures: AtomicU64,
+    pub(crate) refusals_delayed: AtomicU64,
+    pub(crate) proxy_refused: AtomicU64,
+    pub(crate) tls_handshake_failures: AtomicU64,
     pub(crate) stanzas_in: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) stanzas_out: AtomicU64,
@@ -18,6 +23,8 @@ pub struct ListenerMetrics {
     pub(crate) stanza_errors: AtomicU64,
     pub(crate) faults_unanswered: AtomicU64,
     pub(crate) undelivered: AtomicU64,
+    pub(crate) paused: AtomicU64,
+    pub(crate) paused_nanos: AtomicU64,
     stream_errors: [AtomicU64; StreamCondition::ALL.len()],
 }
 
@@ -44,12 +51,20 @@ impl ListenerMetrics {
         accepted
         /// Connections that the system failed to accept, for want of file descriptors perhaps.
         accept_errors
+        /// Times that accepting paused because there were as many connections as there may be.
+        full
         /// Connections there are now.
         connections
         /// Components there are now: connections that are authenticated and registered.
         components
         /// Streams ended with `not-authorized`.
         auth_failures
+        /// Such streams whose end was held back: their source had failed often (contract L).
+        refusals_delayed
+        /// Connections without a valid header of the PROXY protocol where one must be.
+        proxy_refused
+        /// Connections that ended because TLS could not be negotiated.
+        tls_handshake_failures
         /// Stanzas read from components.
         stanzas_in
         /// Bytes read from components.
@@ -65,6 +80,14 @@ impl ListenerMetrics {
         faults_unanswered
         /// Stanzas that were queued for a component when its connection ended.
         undelivered
+        /// Connections that are not read now because of the shaper (contract L3).
+        paused
+    }
+
+    /// How long connections have not been read because of the shaper, added up (contract L3).
+    #[must_use]
+    pub fn paused_time(&self) -> Duration {
+        Duration::from_nanos(self.paused_nanos.load(Ordering::Relaxed))
     }
 
     /// Streams that this listener ended with `condition`.

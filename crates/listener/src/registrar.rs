@@ -2,6 +2,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use switchyard_registry::ConnectionId;
+use tokio::time::Instant;
 
 use crate::{Component, Outbox};
 
@@ -15,6 +16,16 @@ pub enum ConflictBehaviour {
     KickOld,
 }
 
+/// Where a name may be taken once (contract R3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConflictScope {
+    /// Once on each node.
+    #[default]
+    Node,
+    /// Once in the cluster.
+    Cluster,
+}
+
 /// One authenticated component that asks for its name.
 #[derive(Debug, Clone)]
 pub struct RegisterRequest {
@@ -24,6 +35,10 @@ pub struct RegisterRequest {
     pub connection: ConnectionId,
     /// What its listener does about conflicts.
     pub conflict: ConflictBehaviour,
+    /// Where its listener has conflicts.
+    pub scope: ConflictScope,
+    /// When it is given up, unless it is registered by then (contract S7).
+    pub deadline: Instant,
     /// Where stanzas for it go; closing it ends the connection.
     pub outbox: Arc<Outbox>,
 }

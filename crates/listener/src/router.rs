@@ -35,7 +35,8 @@ pub trait Router: Send + Sync + 'static {
     fn session(&self, sender: Sender) -> Self::Session;
 
     /// Answers for what an outbox still held when its connection ended (contract D1, D3): every
-    /// stanza in `deliveries` was accepted and has not been written to the component.
+    /// stanza in `deliveries` was accepted and has not been written to the component. What came from
+    /// another node has its receipt still.
     fn undelivered(&self, deliveries: Vec<Delivery>);
 }
 

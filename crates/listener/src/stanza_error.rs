@@ -1,13 +1,14 @@
 use std::fmt::Write;
 
 use bytes::{BufMut, BytesMut};
-use memchr::memrchr;
+use memchr::{memmem, memrchr};
+use quick_xml::events::Event;
 
 use crate::xml::{self, declarations, escape, unescape_attribute};
 use crate::{Span, Stanza, StanzaCondition, StanzaKind};
 
 /// An error reply carries the original children, and the namespace declarations that they may
-/// need, while they are not longer than this.
+/// need, while they are not longer than this, in bytes.
 const MAX_PAYLOAD: usize = 4096;
 
 const CONDITIONS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
@@ -67,13 +68,16 @@ fn name_and_payload<'a>(
     let (declarations, inherits) = declarations(buffer, stanza);
     let size: usize = declarations.iter().map(|span| span.of(buffer).len()).sum();
     let name = stanza.name.of(buffer);
+    let keeps_children = size + children.len() <= MAX_PAYLOAD && !has_error(children);
     out.put_u8(b'<');
-    if size + children.len() <= MAX_PAYLOAD {
+    // What is no stanza must not become one: its name goes with its namespace, however long.
+    if keeps_children || stanza.kind == StanzaKind::Other {
         out.put_slice(name);
         for declaration in declarations {
             out.put_slice(declaration.of(buffer));
         }
-        return (name, children, inherits);
+        let payload = if keeps_children { children } else { b"" };
+        return (name, payload, inherits);
     }
     let local = name.iter().position(|&byte| byte == b':');
     let name = local.map_or(name, |colon| &name[colon + 1..]);
@@ -90,6 +94,31 @@ fn children<'a>(buffer: &'a [u8], stanza: &Stanza) -> &'a [u8] {
     let behind = behind.of(buffer);
     // The last `<` is that of the end tag.
     &behind[..memrchr(b'<', behind).unwrap_or(0)]
+}
+
+/// Whether one of these elements is called `error`: beside the reply's own, a client could take it
+/// for the reason.
+fn has_error(children: &[u8]) -> bool {
+    if memmem::find(children, b"error").is_none() {
+        return false;
+    }
+    let mut reader = quick_xml::Reader::from_reader(children);
+    let mut depth = 0_usize;
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(element) | Event::Empty(element))
+                if depth == 0 && element.local_name().as_ref() == "error" =>
+            {
+                return true;
+            }
+            Ok(Event::Start(_)) => depth += 1,
+            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Event::Eof) => return false,
+            Ok(_) => {}
+            // What was framed is well-formed; if it were not, it had better not be sent back.
+            Err(_) => return true,
+        }
+    }
 }
 
 /// Puts an attribute with the value of another, as written and in the quotes it was written in.
@@ -211,6 +240,36 @@ mod tests {
     }
 
     #[test]
+    fn contract_v6_there_is_one_error_in_a_reply() {
+        let start = "<iq from='a@a.example' to='b@b.example' id='1' type='get'>";
+        let answer = "<iq from='b@b.example' to='a@a.example' id='1' type='error'>";
+        for (children, kept) in [
+            ("<error type='wait'/>", false),
+            ("<x/><e:error xmlns:e='urn:e'><y/></e:error>", false),
+            ("<x><error/></x><![CDATA[<error/>]]>error", true),
+        ] {
+            let expected = format!("{answer}{}{ERROR}</iq>", if kept { children } else { "" });
+            let found = reply(&format!("{start}{children}</iq>"));
+            assert_eq!(found.as_deref(), Some(&*expected), "{children}");
+        }
+    }
+
+    #[test]
+    fn contract_v6_what_is_no_stanza_does_not_become_one() {
+        let long = "x".repeat(MAX_PAYLOAD);
+        for (tag, child) in [
+            ("x:message xmlns:x='urn:x'", "<error/>"),
+            (&*format!("x:iq xmlns:x='urn:{long}'"), "<a/>"),
+            (&*format!("message xmlns='urn:x' xmlns:y='urn:{long}'"), ""),
+        ] {
+            let name = tag.split(' ').next().unwrap();
+            let reply = reply(&format!("<{tag}>{child}</{name}>")).unwrap();
+            assert!(reply.starts_with(&format!("<{tag} type='error'><error")));
+            assert_eq!(frame(reply.as_bytes()).kind, StanzaKind::Other);
+        }
+    }
+
+    #[test]
     fn contract_v6_children_are_left_out_when_they_are_long() {
         let at = |len: usize| format!("<c:iq xmlns:c='jabber:client'>{}</c:iq>", "x".repeat(len));
         let declaration = " xmlns:c='jabber:client'".len();
@@ -234,6 +293,6 @@ mod tests {
             &mut out
         ));
         frame(&out);
-        assert!(memchr::memmem::find(&out, b"xml:lang='en'>&lt;&amp;&gt;</text>").is_some());
+        assert!(memmem::find(&out, b"xml:lang='en'>&lt;&amp;&gt;</text>").is_some());
     }
 }

@@ -43,7 +43,8 @@ pub enum StreamCondition {
 }
 
 /// A stream error: its condition and a text for the person who reads the component's log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{condition}: {text}")]
 pub(crate) struct StreamError {
     pub(crate) condition: StreamCondition,
     pub(crate) text: Cow<'static, str>,

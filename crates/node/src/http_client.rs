@@ -95,7 +95,7 @@ mod tests {
             .unwrap();
         let address = server.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(server.serve(state, shutdown.clone()));
+        let serving = tokio::spawn(server.serve(state, 8, shutdown.clone()));
 
         let health = get(address, "/healthz").await.unwrap();
         assert_eq!((health.status, health.body.as_str()), (200, "ok\n"));

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::LogLevel;
@@ -11,22 +12,52 @@ use crate::config::LogLevel;
 /// Crates of this program. What libraries say is of use to its developers alone, below a warning.
 const OWN: [&str; 3] = ["switchyard", "switchyard_listener", "switchyard_registry"];
 
+/// Decides what is logged, from [`init`] on.
+pub(crate) struct Logging {
+    /// Replaces the filter; `None`: `RUST_LOG` has the last word.
+    replace: Option<Box<Replace>>,
+}
+
+type Replace = dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync;
+
 /// Logs from here on what `level` and above say. `RUST_LOG`, where it is set, has the last word.
 ///
 /// # Errors
 ///
 /// When the process logs already.
-pub(crate) fn init(level: LogLevel) -> Result<(), TryInitError> {
-    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
-        Ok(directives) if !directives.is_empty() => EnvFilter::new(directives),
-        _ => EnvFilter::new(directives(level.filter())),
+pub(crate) fn init(level: LogLevel) -> Result<Logging, TryInitError> {
+    let overruled = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(directives) if !directives.is_empty() => Some(EnvFilter::new(directives)),
+        _ => None,
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let is_overruled = overruled.is_some();
+    let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .finish()
-        .try_init()
+        .with_env_filter(overruled.unwrap_or_else(|| filter(level)))
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
+    builder.finish().try_init()?;
+    let replace = move |filter| handle.reload(filter);
+    Ok(Logging {
+        replace: (!is_overruled).then(|| Box::new(replace) as Box<Replace>),
+    })
+}
+
+// === impl Logging ===
+
+impl Logging {
+    /// Logs from here on what `level` and above say.
+    pub(crate) fn set(&self, level: LogLevel) {
+        let Some(replace) = &self.replace else { return };
+        if let Err(error) = replace(filter(level)) {
+            tracing::error!(%error, "The log level cannot be changed");
+        }
+    }
+}
+
+fn filter(level: LogLevel) -> EnvFilter {
+    EnvFilter::new(directives(level.filter()))
 }
 
 /// `level` for this program, at most warnings from libraries unless everything is asked for.

@@ -1,24 +1,17 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
 
 use openraft::ChangeMembers;
-use tokio::time::{Instant, timeout};
 use tonic::Status;
 
 use crate::NodeId;
-use crate::core::{Core, not_the_leader, write_status};
-use crate::liveness::Liveness;
+use crate::membership::{Membership, Turn};
 use crate::pb::peer as pb;
 use crate::raft::Member;
 
 /// Takes nodes into the running cluster; the leader's part of joining.
 #[derive(Clone)]
 pub(crate) struct Admission {
-    core: Core,
-    liveness: Liveness,
-    /// One change of the membership at a time.
-    changing: Arc<tokio::sync::Mutex<()>>,
+    membership: Membership,
 }
 
 /// How a node's membership must change to have it in.
@@ -30,44 +23,18 @@ struct Plan {
     voters: Option<BTreeSet<u64>>,
 }
 
-/// Longest wait for a new member to catch up with the log.
-const CATCH_UP: Duration = Duration::from_secs(10);
-
 impl Admission {
-    pub(crate) fn new(core: Core, liveness: Liveness) -> Self {
-        Self {
-            core,
-            liveness,
-            changing: Arc::default(),
-        }
-    }
-
-    /// True if `node` is a member, voter or learner.
-    pub(crate) fn is_member(&self, node: NodeId) -> bool {
-        let metrics = self.core.raft.metrics();
-        let metrics = metrics.borrow();
-        metrics
-            .membership_config
-            .membership()
-            .get_node(&node.0)
-            .is_some()
+    pub(crate) fn new(membership: Membership) -> Self {
+        Self { membership }
     }
 
     /// Makes `node` a member. Again and again asked for, it does what is left to do.
     ///
-    /// A founder is a voter. One that comes back without its data is a new identity and takes the
-    /// place of the old, which is removed: an identity is never used again.
+    /// A founder is a voter, unless there are enough without it; any other node begins as a
+    /// learner. One that comes back without its data is a new identity and takes the place of the
+    /// old, which is removed: an identity is never used again.
     pub(crate) async fn admit(&self, node: pb::Member) -> Result<(), Status> {
-        if !self.core.is_leader() {
-            return Err(not_the_leader());
-        }
-        let Ok(_changing) = self.changing.try_lock() else {
-            return Err(Status::unavailable("another node is being taken in"));
-        };
-        // The plan depends on the table: it must hold what earlier leaders have committed.
-        let proof = Instant::now() + self.core.config.timings.confirm;
-        let current = self.core.read_index(proof).await;
-        current.map_err(|error| Status::unavailable(error.to_string()))?;
+        let turn = self.membership.turn().await?;
         let (id, member) = (
             node.id,
             Member {
@@ -77,21 +44,27 @@ impl Admission {
         );
         let plan = self.plan(id, &member.name)?;
         tracing::info!(node = member.name, id, replaces = ?plan.replaces, "Taking a node in");
-        self.add_learner(id, member).await?;
+        self.membership.add_learner(&turn, id, member).await?;
         if let Some(voters) = plan.voters {
-            self.change(ChangeMembers::ReplaceAllVoters(voters)).await?;
+            let change = ChangeMembers::ReplaceAllVoters(voters);
+            self.membership.change(&turn, change).await?;
         }
-        // Those that were voters have gone with the change of voters.
-        let mut left = plan.replaces;
-        left.retain(|old| self.is_member(NodeId(*old)));
-        if !left.is_empty() {
-            self.change(ChangeMembers::RemoveNodes(left)).await?;
+        self.remove_former(&turn, plan.replaces).await
+    }
+
+    /// Those that were voters have gone with the change of voters.
+    async fn remove_former(&self, turn: &Turn<'_>, mut left: BTreeSet<u64>) -> Result<(), Status> {
+        left.retain(|old| self.membership.is_member(NodeId(*old)));
+        if left.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let change = ChangeMembers::RemoveNodes(left);
+        self.membership.change(turn, change).await
     }
 
     fn plan(&self, id: u64, name: &str) -> Result<Plan, Status> {
-        let metrics = self.core.raft.metrics();
+        let core = &self.membership.core;
+        let metrics = core.raft.metrics();
         let metrics = metrics.borrow();
         let membership = metrics.membership_config.membership();
         let members: BTreeMap<u64, Member> = membership
@@ -99,60 +72,67 @@ impl Admission {
             .map(|(id, member)| (*id, member.clone()))
             .collect();
         let voters: BTreeSet<u64> = membership.voter_ids().collect();
-        let is_founder = self
-            .core
-            .config
-            .founders()
-            .iter()
-            .any(|founder| founder.name == name);
-        let plan = plan((id, name), is_founder, &members, &voters);
+        self.check_identity(id, name, &members)?;
+        let founders = core.config.founders();
+        let is_founder = founders.iter().any(|founder| founder.name == name);
+        let founder_votes = is_founder && voters.len() < core.config.voters;
+        let plan = plan((id, name), founder_votes, &members, &voters);
         match plan
             .replaces
             .iter()
             .find(|old| self.is_in_use(NodeId(**old)))
         {
             // Either another node has taken the name by mistake, or its lease has yet to run out.
-            Some(old) => Err(Status::unavailable(format!(
-                "the name {name:?} is in use by node {old}, whose lease still runs"
-            ))),
+            Some(old) => {
+                let address = core.address(*old, members.get(old)).unwrap_or_default();
+                Err(Status::already_exists(format!(
+                    "the name {name:?} is in use by node {old} at {address}, which is alive"
+                )))
+            }
             None => Ok(plan),
+        }
+    }
+
+    fn check_identity(
+        &self,
+        id: u64,
+        name: &str,
+        members: &BTreeMap<u64, Member>,
+    ) -> Result<(), Status> {
+        if self.membership.core.is_removed(NodeId(id)) {
+            return Err(removed(name, NodeId(id)));
+        }
+        match members.get(&id) {
+            Some(member) if member.name != name => Err(Status::permission_denied(format!(
+                "the identity {id} belongs to node {:?}: this data_dir is a copy of its",
+                member.name
+            ))),
+            _ => Ok(()),
         }
     }
 
     /// Whether the node may still be there. The lease book of a new leader is empty at first: only
     /// the table tells that a node has left or expired.
     fn is_in_use(&self, id: NodeId) -> bool {
-        let in_a_life = self.core.replica.read(|state| {
+        let in_a_life = self.membership.core.replica.read(|state| {
             let row = state.table.node(id);
             row.is_some_and(|row| row.incarnation.is_some())
         });
-        self.liveness.is_alive(id) || in_a_life
+        self.membership.liveness.is_alive(id) || in_a_life
     }
+}
 
-    async fn add_learner(&self, id: u64, member: Member) -> Result<(), Status> {
-        match timeout(CATCH_UP, self.core.raft.add_learner(id, member, true)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(write_status(error)),
-            Err(_) => Err(Status::unavailable(
-                "the node does not catch up with the log",
-            )),
-        }
-    }
-
-    async fn change(&self, change: ChangeMembers<u64, Member>) -> Result<(), Status> {
-        match timeout(CATCH_UP, self.core.raft.change_membership(change, false)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(write_status(error)),
-            Err(_) => Err(Status::unavailable(
-                "the change of membership takes too long",
-            )),
-        }
-    }
+/// What a node that was removed is told.
+pub(crate) fn removed(name: &str, id: NodeId) -> Status {
+    Status::permission_denied(format!(
+        "{name} (node {id}) was removed from the cluster, or has been replaced: to have it back as \
+         a new node, stop it and empty its data_dir"
+    ))
 }
 
 fn plan(
     (id, name): (u64, &str),
-    is_founder: bool,
+    founder_votes: bool,
     members: &BTreeMap<u64, Member>,
     voters: &BTreeSet<u64>,
 ) -> Plan {
@@ -161,7 +141,7 @@ fn plan(
         .filter(|(other, member)| **other != id && member.name == name);
     let replaces: BTreeSet<u64> = namesakes.map(|(other, _)| *other).collect();
     let mut wanted: BTreeSet<u64> = voters.difference(&replaces).copied().collect();
-    if is_founder || replaces.iter().any(|old| voters.contains(old)) {
+    if founder_votes || replaces.iter().any(|old| voters.contains(old)) {
         wanted.insert(id);
     }
     Plan {

@@ -1,4 +1,4 @@
-use crate::{ConnectionId, Domain, Incarnation, NodeId};
+use crate::{Claim, ConnectionId, Domain, Incarnation, NodeId};
 
 /// A name in the component table: a domain, or a prefix under every served host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +39,8 @@ pub(crate) enum Command {
         node: NodeId,
         incarnation: Incarnation,
     },
+    /// An operator has removed the node: its registrations go, and its identity never comes back.
+    NodeRemoved { node: NodeId },
     /// A node changes its own registrations.
     Changes(Changes),
 }
@@ -59,11 +61,13 @@ pub(crate) struct Changes {
 /// One change of a node's registrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RowChange {
-    /// Takes the place of a registration of the same name by an older connection of the node.
+    /// Takes the place of a registration of the same name by an older connection of the node, and
+    /// of other nodes as `claim` says.
     Register {
         name: Name,
         connection: ConnectionId,
         hidden: bool,
+        claim: Claim,
     },
     /// Without effect if another connection holds the name (contract R5).
     Unregister {

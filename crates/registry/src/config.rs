@@ -1,5 +1,8 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::dialer::Dialer;
 
 /// One of the nodes that form the cluster (`cluster.members`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,18 +22,41 @@ pub struct Config {
     pub node: String,
     /// Where peers reach this node, `host:port` (`cluster.advertise`).
     pub advertise: String,
-    /// The founders, the same list on each of them. Empty: this node alone is the cluster.
+    /// The founders, the same list on each of them. Empty, without `seeds`: this node alone is the
+    /// cluster.
     pub members: Vec<Founder>,
+    /// Where nodes of a running cluster may be, `host:port` each: this node is no founder and asks
+    /// them to be taken in. None: it is a founder. Empty: it waits until an operator adds it.
+    pub seeds: Option<Vec<String>>,
+    /// As many voters the leader makes of the learners that are alive, as long as there are fewer
+    /// (`cluster.voters`, the same on every node).
+    pub voters: usize,
     /// Directory that belongs to this node alone; made if it does not exist.
     pub data_dir: PathBuf,
     /// Leases and time limits.
     pub timings: Timings,
+    /// How to connect to peers.
+    pub dialer: Arc<dyn Dialer>,
+    /// What happens to registrations without quorum.
+    pub on_no_quorum: OnNoQuorum,
+}
+
+/// What becomes of a registration that the cluster cannot commit (contract R6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnNoQuorum {
+    /// It fails, and the component tries elsewhere.
+    #[default]
+    Refuse,
+    /// It holds for this node only, and is published when quorum returns. If another node turns
+    /// out to hold the name exclusively, or the registration is exclusive and another node holds
+    /// the name at all, it is a [`crate::Loss`] then.
+    AcceptLocal,
 }
 
 impl Config {
-    /// The founders; this node alone if none are configured.
+    /// The founders; this node alone if none are configured, nobody if it has seeds instead.
     pub(crate) fn founders(&self) -> Vec<Founder> {
-        if !self.members.is_empty() {
+        if !self.members.is_empty() || self.seeds.is_some() {
             return self.members.clone();
         }
         vec![Founder {
@@ -39,6 +65,9 @@ impl Config {
         }]
     }
 }
+
+/// How many voters there should be, unless the configuration says otherwise: one may die.
+pub const DEFAULT_VOTERS: usize = 3;
 
 /// Leases, time limits and thresholds of the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

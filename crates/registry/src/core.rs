@@ -1,34 +1,45 @@
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::command::Batch;
 use crate::config::Config;
+use crate::dialer::PeerAddress;
+use crate::environment::Environment;
 use crate::identity::Identity;
 use crate::pb::peer as pb;
 use crate::pb::peer::membership_client::MembershipClient;
 use crate::quorum::Quorum;
-use crate::raft::{Channels, Lane, LogStore, Member, Raft};
+use crate::raft::{Channels, Lane, LogStore, Member, Raft, Reachability, Vote};
 use crate::replica::Replica;
-use crate::{ClusterId, NodeId};
+use crate::{ClusterId, NodeId, admission};
 
 /// What every part of a node's registry works with.
 #[derive(Clone)]
 pub(crate) struct Core {
     pub(crate) config: Arc<Config>,
+    pub(crate) environment: Arc<dyn Environment>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) replica: Arc<Replica>,
     pub(crate) raft: Raft,
     pub(crate) channels: Arc<Channels>,
     pub(crate) store: LogStore,
     pub(crate) quorum: Quorum,
-    /// Who leads, as others say, while Raft does not know.
-    pub(crate) hint: Arc<Mutex<Option<Leader>>>,
+    /// Who leads, as others say, while Raft does not know or knows an old one.
+    pub(crate) hint: Arc<Mutex<Option<Hint>>>,
+    /// Which peers do not answer, and why.
+    pub(crate) peers: Arc<Reachability>,
+    /// An operator wants the node to take no components.
+    pub(crate) drained: Arc<watch::Sender<bool>>,
+    /// Why the node must end, other than a failure of Raft.
+    pub(crate) fatal: Arc<watch::Sender<Option<String>>>,
 }
 
 /// Where the leader is, as far as this node knows.
@@ -38,6 +49,15 @@ pub(crate) enum Leader {
     Other { id: u64, address: Arc<str> },
 }
 
+/// A leader that this node has been told of.
+#[derive(Debug, Clone)]
+pub(crate) struct Hint {
+    id: u64,
+    address: Arc<str>,
+    /// What this node knew by itself at that time.
+    vote: Vote,
+}
+
 /// Why a batch was not put into the log, as far as that is known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SubmitError {
@@ -45,6 +65,8 @@ pub(crate) enum SubmitError {
     NoQuorum,
     #[error("{0}")]
     Refused(String),
+    #[error("the cluster does not know this node")]
+    NotMember,
     #[error("raft has stopped: {0}")]
     Stopped(String),
 }
@@ -60,6 +82,17 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 /// Pause between attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
+// === impl Hint ===
+
+impl Hint {
+    fn leader(&self) -> Leader {
+        Leader::Other {
+            id: self.id,
+            address: Arc::clone(&self.address),
+        }
+    }
+}
+
 // === the leader ===
 
 impl Core {
@@ -71,13 +104,25 @@ impl Core {
     pub(crate) fn leader(&self) -> Option<Leader> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow();
+        let mut hint = self.hint.lock();
+        let hinted = |hint: &Option<Hint>| hint.as_ref().map(Hint::leader);
         let Some(id) = metrics.current_leader else {
-            return self.hint.lock().clone();
+            return hinted(&hint);
         };
         if id == self.id().0 {
             // One that was killed believes on its return that it leads, until it hears better.
-            return self.quorum.is_fresh_in(&metrics).then_some(Leader::Me);
+            // One that was removed meanwhile hears from nobody, unless it asks.
+            return match self.quorum.is_fresh_in(&metrics) {
+                true => Some(Leader::Me),
+                false => hinted(&hint),
+            };
         }
+        // A learner believes for ever in the last leader that it has heard from.
+        hint.take_if(|hint| hint.vote != metrics.vote || hint.id == id);
+        if hint.is_some() {
+            return hinted(&hint);
+        }
+        drop(hint);
         let member = metrics.membership_config.membership().get_node(&id);
         let address = self.address(id, member)?;
         Some(Leader::Other { id, address })
@@ -94,11 +139,30 @@ impl Core {
         self.leader() == Some(Leader::Me)
     }
 
-    /// Notes who leads, for as long as Raft does not know.
-    pub(crate) fn hint_leader(&self, id: u64, address: String) {
-        *self.hint.lock() = Some(Leader::Other {
+    /// Why nobody can lead, for people: which voters do not answer, as far as this node has asked.
+    pub(crate) fn why_no_quorum(&self) -> String {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let membership = metrics.membership_config.membership();
+        let silent = membership.voter_ids().filter_map(|id| {
+            let problem = self.peers.problem(id);
+            let name = &membership.get_node(&id)?.name;
+            (!problem.is_empty()).then(|| format!("{name}: {problem}"))
+        });
+        let silent: Vec<String> = silent.collect();
+        match silent[..] {
+            [] => "no majority of its voters answers".to_owned(),
+            _ => format!("no majority of its voters answers ({})", silent.join("; ")),
+        }
+    }
+
+    /// Notes who leads, for as long as Raft does not know better.
+    pub(crate) fn hint_leader(&self, id: u64, address: &str) {
+        let vote = self.raft.metrics().borrow().vote;
+        *self.hint.lock() = Some(Hint {
             id,
             address: address.into(),
+            vote,
         });
     }
 
@@ -107,11 +171,59 @@ impl Core {
         self.quorum.is_lost() && self.hint.lock().is_none()
     }
 
+    /// A client for the calls of `Membership` to the node `id` at `address`.
+    pub(crate) fn client_of(
+        &self,
+        id: u64,
+        address: &str,
+    ) -> Result<MembershipClient<Channel>, Status> {
+        self.client(PeerAddress {
+            address: address.to_owned(),
+            name: self.name_of(id),
+        })
+    }
+
+    /// What a node is called, once this one knows.
+    pub(crate) fn name_of(&self, id: u64) -> Option<String> {
+        self.replica.name_of(NodeId(id))
+    }
+
     /// A client for the calls of `Membership`.
-    pub(crate) fn client(&self, address: &str) -> Result<MembershipClient<Channel>, Status> {
-        let channel = self.channels.get(address, Lane::Control);
+    pub(crate) fn client(&self, peer: PeerAddress) -> Result<MembershipClient<Channel>, Status> {
+        let channel = self.channels.get(peer, Lane::Control);
         let channel = channel.map_err(|error| Status::unavailable(error.to_string()))?;
         Ok(MembershipClient::new(channel).max_encoding_message_size(usize::MAX))
+    }
+
+    /// True if the identity never comes back.
+    pub(crate) fn is_removed(&self, id: NodeId) -> bool {
+        self.replica.read(|state| state.table.is_removed(id))
+    }
+
+    /// What a node is told whose identity never comes back.
+    pub(crate) fn removed(&self, id: NodeId) -> Status {
+        if id == self.id() {
+            return admission::removed(&self.config.node, id);
+        }
+        let name = self.replica.read(|state| {
+            let mut removed = state.table.removed();
+            removed.find_map(|(removed, name)| (removed == id).then(|| name.to_string()))
+        });
+        admission::removed(&name.unwrap_or_default(), id)
+    }
+
+    /// What to tell the operator when what this node must remember cannot be written or read.
+    pub(crate) fn storage_failure(&self, error: impl Display) -> String {
+        let dir = self.config.data_dir.display();
+        format!(
+            "the data directory {dir} cannot be used any more: {error}; see to its disk (full, \
+             read-only, failing?), then start the node again"
+        )
+    }
+
+    /// The node must end, for this reason.
+    pub(crate) fn fail(&self, reason: impl Into<String>) {
+        self.fatal.send_replace(Some(reason.into()));
     }
 
     /// The id of this node's cluster, once it belongs to one.
@@ -198,9 +310,10 @@ impl Core {
             Code::PermissionDenied | Code::InvalidArgument => {
                 Attempt::Never(SubmitError::Refused(status.message().to_owned()))
             }
+            Code::NotFound => Attempt::Never(SubmitError::NotMember),
             _ => Attempt::Again(status.message().to_owned()),
         };
-        let mut client = self.client(address).map_err(again)?;
+        let mut client = self.client_of(leader, address).map_err(again)?;
         match timeout_at(limit, client.propose(request)).await {
             Err(_) => Err(Attempt::Again("no answer in time".to_owned())),
             Ok(Ok(response)) => Ok(response.into_inner().index),
@@ -245,12 +358,24 @@ impl Core {
             if self.is_hopeless() || Instant::now() >= deadline {
                 return Err(SubmitError::NoQuorum);
             }
-            match self.try_read_index(deadline).await {
+            match self.try_read_index_unless_hopeless(deadline).await {
                 Ok(index) => return self.wait_applied(index, deadline).await,
                 Err(status) => {
                     tracing::debug!(%status, "Read not confirmed yet");
                     tokio::time::sleep(PAUSE).await;
                 }
+            }
+        }
+    }
+
+    /// As [`Self::try_read_index`], but ends as soon as nobody can expect an answer.
+    async fn try_read_index_unless_hopeless(&self, deadline: Instant) -> Result<u64, Status> {
+        let hinted = self.hint.lock().is_some();
+        tokio::select! {
+            biased;
+            outcome = self.try_read_index(deadline) => outcome,
+            () = self.quorum.until_lost(), if !hinted => {
+                Err(Status::unavailable("no cluster quorum"))
             }
         }
     }
@@ -262,7 +387,7 @@ impl Core {
             Some(Leader::Me) => self.read_index_here(limit).await,
             Some(Leader::Other { id, address }) => {
                 let header = Some(self.identity.header(id));
-                let mut client = self.client(&address)?;
+                let mut client = self.client_of(id, &address)?;
                 let call = client.read_index(pb::ReadIndexRequest { header });
                 match timeout(limit, call).await {
                     Ok(response) => Ok(response?.into_inner().index),

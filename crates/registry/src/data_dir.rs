@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::NodeId;
+use crate::environment::Environment;
 use crate::raft::{LogDb, LogDbError, SnapshotError, SnapshotFile, sync_directory};
 
 /// The files of one node's registry, locked against other processes.
@@ -12,6 +13,7 @@ use crate::raft::{LogDb, LogDbError, SnapshotError, SnapshotFile, sync_directory
 /// identity       who the node is, text; written once, before everything else
 /// lock           held while the node runs
 /// registry.redb  Raft's log, vote and progress
+/// registry.mark  the number of the last transaction in it
 /// snapshot       the table at one log index; replaced as a whole
 /// ```
 #[derive(Debug)]
@@ -65,7 +67,10 @@ pub enum OpenError {
         detail: String,
     },
     /// A file is damaged or missing.
-    #[error("{path} is damaged: {detail}")]
+    #[error(
+        "{path} is damaged: {detail}; this node's data cannot be trusted any more: if a majority of \
+         its cluster runs, remove the whole data directory and start it again, as a new member"
+    )]
     Corrupted {
         /// The file.
         path: PathBuf,
@@ -90,7 +95,12 @@ const LOG: &str = "registry.redb";
 
 impl DataDir {
     /// Opens `path` for the node `node` of the cluster `cluster`, or makes it.
-    pub(crate) fn open(path: &Path, cluster: &str, node: &str) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        path: &Path,
+        cluster: &str,
+        node: &str,
+        environment: &dyn Environment,
+    ) -> Result<Self, OpenError> {
         fs::create_dir_all(path).map_err(|error| io_error(path, error))?;
         let lock = lock(path)?;
         let identity = path.join(IDENTITY);
@@ -101,11 +111,12 @@ impl DataDir {
                 if log.exists() {
                     return Err(corrupted(&identity, "it is missing"));
                 }
-                make_identity(&identity, cluster, node)?
+                make_identity(&identity, cluster, node, environment)?
             }
             Err(error) => return Err(io_error(&identity, error)),
         };
-        let opened = LogDb::open(&log, id.0).map_err(|error| log_error(&log, error))?;
+        let opened = environment.open_log(&log, id.0);
+        let opened = opened.map_err(|error| log_error(&log, error))?;
         Ok(Self {
             node: id,
             log: opened,
@@ -131,9 +142,14 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 }
 
 /// Gives the node an id that no other has had: 48 random bits.
-fn make_identity(file: &Path, cluster: &str, node: &str) -> Result<NodeId, OpenError> {
+fn make_identity(
+    file: &Path,
+    cluster: &str,
+    node: &str,
+    environment: &dyn Environment,
+) -> Result<NodeId, OpenError> {
     let failed = |error| io_error(file, error);
-    let random = getrandom::u64().map_err(|error| failed(io::Error::other(error)))?;
+    let random = environment.random().map_err(failed)?;
     let id = (random >> 16).max(1);
     let mut text =
         String::from("# The identity of one Switchyard node. Neither edit nor copy it.\n");
@@ -203,14 +219,15 @@ pub(crate) fn corrupted(path: &Path, detail: impl Into<String>) -> OpenError {
 }
 
 fn log_error(path: &Path, error: LogDbError) -> OpenError {
+    // redb says so when the file does not start as its files do, or ends early.
+    let unreadable = |path: &Path, error: io::Error| match error.kind() {
+        io::ErrorKind::InvalidData => corrupted(path, error.to_string()),
+        io::ErrorKind::UnexpectedEof => corrupted(path, "it is too short"),
+        _ => io_error(path, error),
+    };
     match error {
-        LogDbError::Io(error) | LogDbError::Db(redb::Error::Io(error)) => {
-            // redb says so when the file does not start as its files do.
-            if error.kind() == io::ErrorKind::InvalidData {
-                return corrupted(path, error.to_string());
-            }
-            io_error(path, error)
-        }
+        LogDbError::Io(error) | LogDbError::Db(redb::Error::Io(error)) => unreadable(path, error),
+        LogDbError::Mark { path, error } => unreadable(&path, error),
         LogDbError::Db(redb::Error::DatabaseAlreadyOpen) => OpenError::Locked(path.to_owned()),
         LogDbError::Format { .. } | LogDbError::Db(redb::Error::UpgradeRequired(_)) => {
             OpenError::Version {

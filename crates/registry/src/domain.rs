@@ -113,6 +113,11 @@ fn prepare_idna(name: &str) -> Result<Domain, DomainError> {
     }
     let (unicode, outcome) = uts46.to_unicode(ascii.as_bytes(), DENIED, Hyphens::Allow);
     outcome.map_err(|_| DomainError::Malformed)?;
+    // What is encoded twice decodes to something that is no U-label (RFC 5890 §2.3.2.1), and would
+    // have another preparation than its own.
+    if unicode.split('.').any(|label| label.starts_with("xn--")) {
+        return Err(DomainError::Malformed);
+    }
     if unicode.len() > MAX_DOMAIN_LEN {
         return Err(DomainError::TooLong);
     }
@@ -195,6 +200,7 @@ mod tests {
             "a'b",
             "a&b",
             "a\"b",
+            "xn--xn--ezn--xn-ple",
             &long_label,
         ] {
             assert_eq!(prepared(bad), Err(DomainError::Malformed), "{bad}");

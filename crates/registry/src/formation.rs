@@ -2,69 +2,25 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 
 use crate::ClusterId;
 use crate::config::Founder;
-use crate::core::Core;
+use crate::core::{Core, Leader};
+use crate::dialer::PeerAddress;
+use crate::join_error::JoinError;
 use crate::pb::peer as pb;
 use crate::progress::Progress;
 use crate::raft::Member;
+use crate::seeds;
 
-/// Why a node cannot become part of its cluster, ever, as things are configured.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JoinError {
-    /// A founder was configured with another list of founders.
-    #[error("{address} has another list of cluster.members: {theirs}; here: {ours}")]
-    FoundersDiffer {
-        /// The founder that was asked.
-        address: String,
-        /// Its list.
-        theirs: String,
-        /// This node's list.
-        ours: String,
-    },
-    /// A founder's address leads to a node of another cluster.
-    #[error("{address} belongs to cluster {theirs:?}, not {ours:?}")]
-    OtherCluster {
-        /// The founder that was asked.
-        address: String,
-        /// The name of its cluster.
-        theirs: String,
-        /// The name of this node's cluster.
-        ours: String,
-    },
-    /// A founder's address leads to a node of another name.
-    #[error("{address} is node {found:?}, not {expected:?}: cluster.members is wrong")]
-    OtherNode {
-        /// The founder that was asked.
-        address: String,
-        /// The name of the node there.
-        found: String,
-        /// The name it has in `cluster.members`.
-        expected: String,
-    },
-    /// The cluster does not take this node in.
-    #[error("the cluster refuses this node: {0}")]
-    Refused(String),
-    /// Another process with this node's identity has joined later.
-    #[error("another process has joined with this node's identity")]
-    Superseded,
-    /// The node is leaving.
-    #[error("the node is leaving the cluster")]
-    Leaving,
-    /// The disk or Raft has failed.
-    #[error("the registry's storage has failed: {0}")]
-    Storage(String),
-}
-
-/// What a founder says of itself; an error if it does not answer.
-type Answer = Result<pb::HelloResponse, String>;
+/// What a founder or a seed says of itself; an error if it does not answer.
+pub(crate) type Answer = Result<pb::HelloResponse, String>;
 
 /// What a node without a cluster does next.
 #[derive(Debug, PartialEq)]
-enum Step {
+pub(crate) enum Step {
     /// Form the cluster of these founders.
     Initialise(BTreeMap<u64, Member>),
     /// Ask this leader to be taken in.
@@ -75,48 +31,87 @@ enum Step {
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// Pause between two attempts: it grows from the first to the second.
 const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Makes this node a member of its cluster: forms it with the other founders, or asks a running
-/// one to take it in. Returns at once if the node is a member already.
+/// one to take it in.
 pub(crate) async fn become_member(core: &Core) -> Result<(), JoinError> {
-    let mut progress = Progress::new("Waiting for founders");
-    loop {
-        if is_member(core).await? {
-            return Ok(());
-        }
-        match decide(core, &ask_founders(core).await)? {
+    let mut progress = Progress::new("Waiting to become a member of the cluster");
+    let mut asking = Asking::new(core.config.timings.lease);
+    let mut pause = PAUSE;
+    while !is_member(core).await? {
+        match decide(core).await? {
             Step::Initialise(members) => initialise(core, members).await?,
-            Step::AskLeader(leader) => match ask_leader(core, leader).await {
-                Ok(()) => tracing::info!("The cluster has taken this node in"),
-                Err(status) if status.code() == Code::PermissionDenied => {
-                    return Err(JoinError::Refused(status.message().to_owned()));
-                }
-                Err(status) => progress.report(status.message()),
+            Step::AskLeader(leader) => match asking.judge(ask_leader(core, leader).await)? {
+                None => tracing::info!("The cluster has taken this node in"),
+                Some(reason) => progress.report(&reason),
             },
             Step::Wait(reason) => progress.report(&reason),
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = LONGEST_PAUSE.min(pause * 5 / 4);
+    }
+    Ok(())
+}
+
+/// Asks to be taken in, and tells a refusal that may pass from one that stays.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    /// Longer than a former identity of this node may keep its name.
+    patience: Duration,
+    name_in_use_since: Option<Instant>,
+}
+
+impl Asking {
+    pub(crate) fn new(lease: Duration) -> Self {
+        Self {
+            patience: lease * 3,
+            name_in_use_since: None,
+        }
+    }
+
+    /// Asks whoever leads as far as this node knows. Ok: taken in, or why not yet.
+    pub(crate) async fn ask(&mut self, core: &Core) -> Result<Option<String>, JoinError> {
+        let Some(Leader::Other { id, address }) = core.leader() else {
+            return Ok(Some("no other leader is known".to_owned()));
+        };
+        let leader = pb::Member {
+            id,
+            name: core.name_of(id).unwrap_or_default(),
+            address: address.to_string(),
+        };
+        self.judge(ask_leader(core, leader).await)
+    }
+
+    /// Ok: taken in, or why not yet.
+    fn judge(&mut self, answer: Result<(), Status>) -> Result<Option<String>, JoinError> {
+        let Err(status) = answer else {
+            return Ok(None);
+        };
+        let reason = status.message().to_owned();
+        match status.code() {
+            Code::PermissionDenied => return Err(JoinError::Refused(reason)),
+            // By this node's former identity, until its lease runs out; or by another node.
+            Code::AlreadyExists => {
+                let since = *self.name_in_use_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > self.patience {
+                    return Err(JoinError::Refused(reason));
+                }
+            }
+            _ => self.name_in_use_since = None,
+        }
+        Ok(Some(reason))
     }
 }
 
 /// True once Raft has a log or a vote: the node takes part in a cluster.
 pub(crate) async fn is_member(core: &Core) -> Result<bool, JoinError> {
     let initialised = core.raft.is_initialized().await;
-    let initialised = initialised.map_err(|error| JoinError::Storage(error.to_string()))?;
+    let initialised =
+        initialised.map_err(|error| JoinError::Storage(core.storage_failure(error)))?;
     Ok(initialised && core.cluster().is_some())
-}
-
-/// Asks the founders who leads. A leader that does not know this node's new address cannot make
-/// itself known to it.
-pub(crate) async fn find_leader(core: &Core) {
-    let answers = ask_founders(core).await;
-    let answers = answers.into_iter().filter_map(|(_, answer)| answer.ok());
-    let mut members = answers.filter(|answer| Some(ClusterId(answer.cluster_id)) == core.cluster());
-    let leader = members.find_map(|answer| answer.leader);
-    if let Some(leader) = leader.filter(|leader| leader.id != core.id().0) {
-        core.hint_leader(leader.id, leader.address);
-    }
 }
 
 /// What this node says of itself.
@@ -126,6 +121,7 @@ pub(crate) fn hello(core: &Core) -> pb::HelloRequest {
         id: core.id().0,
         name: core.config.node.clone(),
         founders: founders(&core.config.founders()),
+        cluster_id: core.cluster().map_or(0, |cluster| cluster.0),
     }
 }
 
@@ -142,24 +138,65 @@ async fn ask_founders(core: &Core) -> Vec<(Founder, Answer)> {
     let others = core.config.founders().into_iter();
     let others = others.filter(|founder| founder.name != core.config.node);
     join_all(others.map(|founder| async {
-        let answer = ask_founder(core, &founder.address).await;
-        (
-            founder,
-            answer.map_err(|status| status.message().to_owned()),
-        )
+        let peer = PeerAddress {
+            address: founder.address.clone(),
+            name: Some(founder.name.clone()),
+        };
+        let answer = ask(core, peer).await;
+        (founder, answer)
     }))
     .await
 }
 
-async fn ask_founder(core: &Core, address: &str) -> Result<pb::HelloResponse, Status> {
-    let mut client = core.client(address)?;
-    match timeout(HELLO_TIMEOUT, client.hello(hello(core))).await {
-        Ok(answer) => Ok(answer?.into_inner()),
-        Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+async fn ask_all(
+    core: &Core,
+    addresses: impl IntoIterator<Item = String>,
+) -> Vec<(String, Answer)> {
+    join_all(addresses.into_iter().map(|address| async {
+        let peer = PeerAddress {
+            address: address.clone(),
+            name: None,
+        };
+        let answer = ask(core, peer).await;
+        (address, answer)
+    }))
+    .await
+}
+
+/// Asks `peer` who it is. Where connections prove names, one whose name was not known is asked
+/// again by the name that it has given: what counts is the answer of the node of that name.
+pub(crate) async fn ask(core: &Core, peer: PeerAddress) -> Answer {
+    let is_known = peer.name.is_some();
+    let address = peer.address.clone();
+    let answer = ask_once(core, peer).await?;
+    if is_known || !core.config.dialer.proves_names() {
+        return Ok(answer);
+    }
+    let name = Some(answer.name);
+    ask_once(core, PeerAddress { address, name }).await
+}
+
+async fn ask_once(core: &Core, peer: PeerAddress) -> Answer {
+    let call = async {
+        let mut client = core.client(peer)?;
+        Ok::<_, Status>(client.hello(hello(core)).await?.into_inner())
+    };
+    match timeout(HELLO_TIMEOUT, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(status)) => Err(status.message().to_owned()),
+        Err(_) => Err("no answer in time".to_owned()),
     }
 }
 
-fn decide(core: &Core, answers: &[(Founder, Answer)]) -> Result<Step, JoinError> {
+async fn decide(core: &Core) -> Result<Step, JoinError> {
+    if let Some(configured) = &core.config.seeds {
+        let answers = ask_all(core, configured.iter().cloned()).await;
+        return seeds::next_step(&hello(core), &answers);
+    }
+    decide_as_founder(core, &ask_founders(core).await)
+}
+
+fn decide_as_founder(core: &Core, answers: &[(Founder, Answer)]) -> Result<Step, JoinError> {
     let own = hello(core);
     for (founder, answer) in answers {
         if let Ok(answer) = answer {
@@ -199,7 +236,9 @@ fn check_answer(
             expected: founder.name.clone(),
         });
     }
-    if answer.founders != own.founders {
+    // A node that joined later, and has a founder's name and place by now, knows no founders.
+    let joined_later = answer.founders.is_empty() && answer.cluster_id != 0;
+    if !joined_later && answer.founders != own.founders {
         return Err(JoinError::FoundersDiffer {
             address,
             theirs: list(&answer.founders),
@@ -259,12 +298,13 @@ async fn initialise(core: &Core, members: BTreeMap<u64, Member>) -> Result<(), J
         // A former attempt ended between its two writes.
         Some(cluster) => cluster,
         None => {
-            let random = getrandom::u64().map_err(|error| JoinError::Storage(error.to_string()))?;
+            let random = core.environment.random();
+            let random = random.map_err(|error| JoinError::Storage(error.to_string()))?;
             ClusterId(random.max(1))
         }
     };
     let adopted = core.identity.adopt(cluster).await;
-    adopted.map_err(|status| JoinError::Storage(status.message().to_owned()))?;
+    adopted.map_err(|status| JoinError::Storage(core.storage_failure(status.message())))?;
     tracing::info!(%cluster, founders = members.len(), "Forming the cluster");
     // Refused if a leader was faster, which then knows this node.
     if let Err(error) = core.raft.initialize(members).await {
@@ -283,7 +323,10 @@ async fn ask_leader(core: &Core, leader: pb::Member) -> Result<(), Status> {
         }),
         to: leader.id,
     };
-    let mut client = core.client(&leader.address)?;
+    let mut client = core.client(PeerAddress {
+        address: leader.address,
+        name: Some(leader.name).filter(|name| !name.is_empty()),
+    })?;
     let answer = timeout(JOIN_TIMEOUT, client.join(request)).await;
     let answer = answer.map_err(|_| Status::deadline_exceeded("no answer in time"))??;
     core.identity

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tonic::Status;
 
 use crate::NodeId;
+use crate::log_limit::LogLimit;
 use crate::pb::peer as pb;
 use crate::raft::LogStore;
 
@@ -33,6 +34,7 @@ pub(crate) struct Identity {
     /// Held while a cluster id is taken on.
     adopting: tokio::sync::Mutex<()>,
     store: LogStore,
+    other_clusters: LogLimit,
 }
 
 impl Identity {
@@ -42,6 +44,7 @@ impl Identity {
             cluster,
             adopting: tokio::sync::Mutex::default(),
             store,
+            other_clusters: LogLimit::default(),
         }
     }
 
@@ -67,9 +70,48 @@ impl Identity {
     /// Refuses a request that was meant for another node or comes from another cluster. Returns
     /// who sent it.
     pub(crate) fn check(&self, header: Option<pb::Header>) -> Result<NodeId, Status> {
-        let header = self.check_target(header)?;
-        self.check_cluster(header.cluster_id)?;
+        let header = header.ok_or_else(no_header)?;
+        if self.cluster().is_some() {
+            self.check_cluster_of(header)?;
+            self.check_target(header)?;
+        } else {
+            self.check_target(header)?;
+            self.check_cluster(header.cluster_id)?;
+        }
         Ok(NodeId(header.from))
+    }
+
+    /// Two clusters that are pointed at each other by mistake should find it in both logs.
+    fn check_cluster_of(&self, header: pb::Header) -> Result<(), Status> {
+        let checked = self.check_cluster(header.cluster_id);
+        if checked.is_err()
+            && header.cluster_id != 0
+            && let Some(suppressed) = self.other_clusters.admit()
+        {
+            let (theirs, ours) = (ClusterId(header.cluster_id), self.cluster());
+            tracing::warn!(
+                from = header.from,
+                %theirs,
+                ours = ?ours,
+                suppressed,
+                "A node of another cluster asks this one: see cluster.members and cluster.seeds"
+            );
+        }
+        checked
+    }
+
+    /// Notes that `address`, which this node asked or was asked by, belongs to another cluster.
+    pub(crate) fn warn_of_other_cluster(&self, address: &str, name: &str, theirs: ClusterId) {
+        if let Some(suppressed) = self.other_clusters.admit() {
+            tracing::warn!(
+                address,
+                cluster = name,
+                %theirs,
+                ours = ?self.cluster(),
+                suppressed,
+                "This address belongs to another cluster: see cluster.members and cluster.seeds"
+            );
+        }
     }
 
     /// Refuses what comes from another cluster.
@@ -77,9 +119,7 @@ impl Identity {
         match self.cluster() {
             Some(ClusterId(own)) if own == cluster => Ok(()),
             Some(own) => Err(other_cluster(own)),
-            None => Err(Status::failed_precondition(
-                "this node belongs to no cluster yet",
-            )),
+            None => Err(Status::unavailable("this node belongs to no cluster yet")),
         }
     }
 
@@ -89,10 +129,10 @@ impl Identity {
         &self,
         header: Option<pb::Header>,
     ) -> Result<NodeId, Status> {
-        let sent = header.map_or(0, |header| header.cluster_id);
-        if self.cluster().is_none() && sent != 0 {
-            self.check_target(header)?;
-            self.adopt(ClusterId(sent)).await?;
+        let sent = header.ok_or_else(no_header)?;
+        if self.cluster().is_none() && sent.cluster_id != 0 {
+            self.check_target(sent)?;
+            self.adopt(ClusterId(sent.cluster_id)).await?;
         }
         self.check(header)
     }
@@ -111,16 +151,20 @@ impl Identity {
         Ok(())
     }
 
-    fn check_target(&self, header: Option<pb::Header>) -> Result<pb::Header, Status> {
-        let header = header.ok_or_else(|| Status::invalid_argument("the request has no header"))?;
+    fn check_target(&self, header: pb::Header) -> Result<(), Status> {
         if header.to != self.id.0 {
-            return Err(Status::failed_precondition(format!(
+            // That node is gone, or has moved, and who asks will hear of it.
+            return Err(Status::unavailable(format!(
                 "connected to the wrong node: this is {}, not {}",
                 self.id, header.to
             )));
         }
-        Ok(header)
+        Ok(())
     }
+}
+
+fn no_header() -> Status {
+    Status::invalid_argument("the request has no header")
 }
 
 fn other_cluster(own: ClusterId) -> Status {
@@ -159,12 +203,9 @@ mod tests {
         let identity = open(&dir);
         let refusal = |outcome: Result<NodeId, Status>| outcome.unwrap_err().code();
         // Before it belongs to a cluster, only a leader that knows its id makes it a member.
-        assert_eq!(
-            refusal(identity.check(header(5, 7))),
-            Code::FailedPrecondition
-        );
+        assert_eq!(refusal(identity.check(header(5, 7))), Code::Unavailable);
         let outcome = identity.check_or_adopt(header(5, 8)).await;
-        assert_eq!(refusal(outcome), Code::FailedPrecondition);
+        assert_eq!(refusal(outcome), Code::Unavailable);
         assert_eq!(identity.cluster(), None);
         assert_eq!(
             identity.check_or_adopt(header(5, 7)).await.unwrap(),
@@ -178,10 +219,7 @@ mod tests {
         assert_eq!(identity.check(header(5, 7)).unwrap(), NodeId(1));
         let outcome = identity.check_or_adopt(header(6, 7)).await;
         assert_eq!(refusal(outcome), Code::FailedPrecondition);
-        assert_eq!(
-            refusal(identity.check(header(5, 8))),
-            Code::FailedPrecondition
-        );
+        assert_eq!(refusal(identity.check(header(5, 8))), Code::Unavailable);
         assert_eq!(refusal(identity.check(None)), Code::InvalidArgument);
         identity.adopt(ClusterId(6)).await.unwrap_err();
     }

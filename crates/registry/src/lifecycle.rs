@@ -1,18 +1,22 @@
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::command::{Batch, Command, Name};
+use crate::connected::{Connected, Holder};
 use crate::core::{Core, SubmitError};
-use crate::formation::{self, JoinError};
+use crate::formation::Asking;
+use crate::join_error::JoinError;
+use crate::leader_search::find_leader;
+use crate::losses::{Loss, LossFeed};
 use crate::progress::Progress;
-use crate::proposer::Proposer;
-use crate::{ConnectionId, Incarnation};
+use crate::proposer::{ProposeError, Proposer};
+use crate::table::NodeRow;
+use crate::{Incarnation, removal};
 
 /// The node's present life in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,20 +34,13 @@ pub(crate) struct Lifecycle {
     proposer: Proposer,
     life: watch::Sender<Life>,
     connected: Connected,
+    losses: LossFeed,
+    /// Wakes [`Self::publish`].
+    unsettled: Arc<Notify>,
+    /// There are components that were accepted without quorum.
+    is_local_only: Arc<AtomicBool>,
     /// Cancelled when the node leaves: no life begins any more.
     leaving: CancellationToken,
-}
-
-/// What the components of this node hold, or are asking for: registered anew in each life.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Connected {
-    names: Arc<Mutex<HashMap<Name, Holder>>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Holder {
-    connection: ConnectionId,
-    hidden: bool,
 }
 
 /// How long one attempt to begin a life takes before its progress is reported.
@@ -53,40 +50,26 @@ const REFUSALS: u32 = 10;
 /// Pause before the next attempt.
 const PAUSE: Duration = Duration::from_millis(200);
 
-// === impl Connected ===
+/// What the table has of a life that was put into the log.
+#[derive(Debug, PartialEq, Eq)]
+enum Announced {
+    /// It has begun.
+    Begun(Incarnation),
+    /// It has begun, and the cluster has ended it since.
+    Over,
+    /// A later life of this identity has begun, in another process; or the identity is gone.
+    Superseded,
+}
 
-impl Connected {
-    /// Notes that `connection` asks for `name`.
-    pub(crate) fn insert(&self, name: Name, connection: ConnectionId, hidden: bool) {
-        let holder = Holder { connection, hidden };
-        let mut names = self.names.lock();
-        let present = names.entry(name).or_insert(holder);
-        if present.connection <= connection {
-            *present = holder;
+// === impl Announced ===
+
+impl Announced {
+    /// Of the life with this number, where `row` is what the table has of the node.
+    fn read(row: Option<&NodeRow>, boot: u64) -> Self {
+        match row {
+            Some(row) if row.boot == boot => row.incarnation.map_or(Self::Over, Self::Begun),
+            _ => Self::Superseded,
         }
-    }
-
-    /// Notes that `connection` does not hold `name` any longer.
-    pub(crate) fn remove(&self, name: &Name, connection: ConnectionId) {
-        let mut names = self.names.lock();
-        if names
-            .get(name)
-            .is_some_and(|holder| holder.connection == connection)
-        {
-            names.remove(name);
-        }
-    }
-
-    fn holds(&self, name: &Name, holder: Holder) -> bool {
-        self.names.lock().get(name) == Some(&holder)
-    }
-
-    fn all(&self) -> Vec<(Name, Holder)> {
-        let names = self.names.lock();
-        names
-            .iter()
-            .map(|(name, holder)| (name.clone(), *holder))
-            .collect()
     }
 }
 
@@ -98,12 +81,16 @@ impl Lifecycle {
         proposer: Proposer,
         life: watch::Sender<Life>,
         connected: Connected,
+        losses: LossFeed,
     ) -> Self {
         Self {
             core,
             proposer,
             life,
             connected,
+            losses,
+            unsettled: Arc::default(),
+            is_local_only: Arc::default(),
             leaving: CancellationToken::new(),
         }
     }
@@ -140,9 +127,46 @@ impl Lifecycle {
             tracing::warn!(incarnation = %ended, "The cluster has given this node up, joining anew");
             match self.begin().await {
                 Ok(incarnation) => tracing::info!(%incarnation, "Joined the cluster again"),
-                Err(error) => tracing::error!(%error, "Cannot join the cluster again"),
+                Err(JoinError::Leaving) => {}
+                Err(error) => self.core.fail(error.to_string()),
             }
         }
+    }
+
+    /// A component has been accepted without quorum: it is published when there is one.
+    pub(crate) fn accepted_locally(&self) {
+        if !self.is_local_only.swap(true, Ordering::Relaxed) {
+            tracing::warn!("No cluster quorum: accepting components for this node only");
+        }
+        self.republish();
+    }
+
+    /// Something may be missing in the table.
+    pub(crate) fn republish(&self) {
+        self.unsettled.notify_one();
+    }
+
+    /// Registers what is missing whenever something may be. Never ends by itself.
+    pub(crate) async fn publish(self) {
+        let mut life = self.life.subscribe();
+        loop {
+            self.unsettled.notified().await;
+            while !self.missing().is_empty() {
+                let joined = life.wait_for(|life| life.incarnation.is_some()).await;
+                let Ok(Some(incarnation)) = joined.map(|life| life.incarnation) else {
+                    return;
+                };
+                self.settle(incarnation).await;
+            }
+            if self.is_local_only.swap(false, Ordering::Relaxed) {
+                tracing::info!("Every component of this node is registered in the cluster");
+            }
+        }
+    }
+
+    /// How many components of this node the table lacks.
+    pub(crate) fn unpublished(&self) -> usize {
+        self.missing().len()
     }
 
     /// Ends the present life: the node's registrations go at once.
@@ -152,6 +176,10 @@ impl Lifecycle {
             return;
         };
         let node = self.core.id();
+        // Whom the cluster has removed, or whose log has failed, has nobody to say goodbye to.
+        if self.core.is_removed(node) || self.core.fatal.borrow().is_some() {
+            return;
+        }
         let batch = Batch::from(Command::NodeLeft { node, incarnation });
         let deadline = Instant::now() + self.core.config.timings.leave;
         // `submit` waits until it is applied here too, which no longer matters.
@@ -166,40 +194,72 @@ impl Lifecycle {
 
     /// Puts `NodeJoined` into the log, however long that takes.
     async fn announce(&self) -> Result<Incarnation, JoinError> {
-        let boot = self.core.store.call(|db| db.next_boot()).await;
-        let boot = boot.map_err(|error| JoinError::Storage(error.to_string()))?;
-        let node = self.core.id();
-        let batch = Batch::from(Command::NodeJoined {
-            node,
-            name: self.core.config.node.clone(),
-            address: self.core.config.advertise.clone(),
-            boot,
-        });
-        self.submit_patiently(&batch).await?;
-        let row = self
-            .core
-            .replica
-            .read(|state| state.table.node(node).cloned());
-        match row {
-            Some(row) if row.boot == boot => row.incarnation.ok_or(JoinError::Superseded),
-            _ => Err(JoinError::Superseded),
+        loop {
+            self.refuse_if_removed().await?;
+            let boot = self.core.store.call(|db| db.next_boot()).await;
+            let boot =
+                boot.map_err(|error| JoinError::Storage(self.core.storage_failure(error)))?;
+            let node = self.core.id();
+            let batch = Batch::from(Command::NodeJoined {
+                node,
+                name: self.core.config.node.clone(),
+                address: self.core.config.advertise.clone(),
+                boot,
+            });
+            self.submit_patiently(&batch).await?;
+            let replica = &self.core.replica;
+            match replica.read(|state| Announced::read(state.table.node(node), boot)) {
+                Announced::Begun(incarnation) => return Ok(incarnation),
+                // It took longer than a lease to learn that it had begun: this node was starved, or
+                // far behind.
+                Announced::Over => tracing::warn!("Given up before it has joined, joining anew"),
+                Announced::Superseded => {
+                    self.refuse_if_removed().await?;
+                    return Err(JoinError::Superseded);
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    async fn refuse_if_removed(&self) -> Result<(), JoinError> {
+        let node = self.core.id();
+        if !self.core.is_removed(node) {
+            return Ok(());
+        }
+        removal::until_dispensable(&self.core).await;
+        let refusal = self.core.removed(node);
+        Err(JoinError::Refused(refusal.message().to_owned()))
     }
 
     /// Puts `batch` into the log, however long that takes.
     async fn submit_patiently(&self, batch: &Batch) -> Result<(), JoinError> {
         let mut progress = Progress::new("Waiting for the cluster");
+        let mut asking = Asking::new(self.core.config.timings.lease);
         let mut refusals = 0;
+        let mut is_lost = false;
         loop {
-            if self.core.leader().is_none() {
-                formation::find_leader(&self.core).await;
+            if is_lost || self.core.leader().is_none() {
+                find_leader(&self.core).await;
             }
             match self.core.submit(batch, Instant::now() + ATTEMPT).await {
                 Ok(_) => return Ok(()),
-                Err(SubmitError::NoQuorum) => progress.report("no majority of its voters answers"),
+                Err(SubmitError::NoQuorum) => {
+                    is_lost = true;
+                    progress.report(&self.core.why_no_quorum());
+                }
                 // A leader that has just been elected may know less than the one before it.
                 Err(SubmitError::Refused(_)) if refusals < REFUSALS => refusals += 1,
-                Err(SubmitError::Refused(reason)) => return Err(JoinError::Refused(reason)),
+                Err(SubmitError::Refused(reason)) => {
+                    removal::until_dispensable(&self.core).await;
+                    return Err(JoinError::Refused(reason));
+                }
+                // What had made it one was lost with the leader that had taken it in.
+                Err(SubmitError::NotMember) => {
+                    if let Some(reason) = asking.ask(&self.core).await? {
+                        progress.report(&reason);
+                    }
+                }
                 Err(SubmitError::Stopped(reason)) => return Err(JoinError::Storage(reason)),
             }
             tokio::time::sleep(PAUSE).await;
@@ -208,30 +268,69 @@ impl Lifecycle {
 
     /// Registers what is connected until all of it is in the table or the life has ended.
     async fn settle(&self, incarnation: Incarnation) {
+        let mut is_announced = false;
         loop {
             let missing = self.missing();
             if missing.is_empty() || self.life.borrow().incarnation != Some(incarnation) {
                 return;
             }
-            tracing::info!(
-                count = missing.len(),
-                "Registering connected components anew"
-            );
+            if !is_announced {
+                is_announced = true;
+                let count = missing.len();
+                tracing::info!(count, "Registering connected components anew");
+            }
             let deadline = Instant::now() + self.core.config.timings.propose;
-            let registrations = missing.into_iter().map(|(name, holder)| {
-                let Holder { connection, hidden } = holder;
-                self.proposer.register(name, connection, hidden, deadline)
-            });
+            let registrations = missing
+                .into_iter()
+                .map(|(name, holder)| self.restore(name, holder, deadline));
             let outcomes = futures::future::join_all(registrations).await;
             if outcomes.iter().any(Result::is_err) {
+                // A quorum that is lost for long must not be asked for again and again.
+                let _ = timeout(ATTEMPT, self.core.quorum.until_found()).await;
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 
+    /// Registers what a component holds, unless it has gone meanwhile: its unregistration may have
+    /// been proposed before, and found nothing. If another node has the name, it is lost.
+    async fn restore(
+        &self,
+        name: Name,
+        holder: Holder,
+        deadline: Instant,
+    ) -> Result<(), ProposeError> {
+        let connection = holder.connection;
+        let registration = self.proposer.register(name.clone(), holder, deadline);
+        let outcome = registration.await;
+        if outcome == Err(ProposeError::Taken) {
+            self.lose(&name, holder);
+            return Ok(());
+        }
+        if !self.connected.has(&name, connection) {
+            self.proposer.unregister(name, connection);
+        }
+        outcome
+    }
+
+    fn lose(&self, name: &Name, holder: Holder) {
+        if !self.connected.refuse(name, holder.connection) {
+            return;
+        }
+        // Another attempt to register it anew may have succeeded meanwhile.
+        self.proposer.unregister(name.clone(), holder.connection);
+        self.losses.publish(&Loss {
+            domain: name.domain.clone(),
+            is_subdomain: name.is_subdomain,
+            node: self.core.id(),
+            connection: holder.connection,
+            by: None,
+        });
+    }
+
     fn missing(&self) -> Vec<(Name, Holder)> {
         let node = self.core.id();
-        let all = self.connected.all();
+        let all = self.connected.wanted();
         let held: Vec<bool> = self.core.replica.read(|state| {
             let holds = |name, holder: &Holder| {
                 let row = state.table.row(name, node);
@@ -243,8 +342,34 @@ impl Lifecycle {
         });
         all.into_iter()
             .zip(held)
-            .filter(|((name, holder), held)| !held && self.connected.holds(name, *holder))
+            .filter(|((name, holder), held)| !held && self.connected.has(name, holder.connection))
             .map(|(missing, _)| missing)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contract_r5_a_life_that_ended_unnoticed_is_followed_by_another() {
+        let row = |boot, incarnation| NodeRow {
+            name: "n1".into(),
+            address: "host:1".into(),
+            boot,
+            incarnation,
+            sequence: 0,
+        };
+        let life = Incarnation(7);
+        for (row, expected) in [
+            (Some(row(3, Some(life))), Announced::Begun(life)),
+            (Some(row(3, None)), Announced::Over),
+            (Some(row(4, Some(life))), Announced::Superseded),
+            (Some(row(4, None)), Announced::Superseded),
+            (None, Announced::Superseded),
+        ] {
+            assert_eq!(Announced::read(row.as_ref(), 3), expected, "{row:?}");
+        }
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,15 +6,17 @@ use openraft::ServerState;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::command::{Batch, Command};
 use crate::core::{Core, Leader, not_the_leader};
+use crate::leader_search::find_leader;
 use crate::lease::LeaseBook;
 use crate::lifecycle::Life;
 use crate::own_lease::OwnLease;
 use crate::pb::peer as pb;
-use crate::{Incarnation, NodeId};
+use crate::progress::Progress;
+use crate::{Incarnation, NodeId, removal};
 
 /// Who is alive: every node renews its lease with the leader, and the leader ends the life of a
 /// node whose lease has run out.
@@ -22,6 +25,18 @@ pub(crate) struct Liveness {
     core: Core,
     book: Arc<Mutex<LeaseBook>>,
     own: OwnLease,
+    /// Nodes that take no components, as they say when they renew.
+    drained: Arc<Mutex<BTreeSet<NodeId>>>,
+}
+
+/// What becomes of a lease that a node wants renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    Renewed,
+    /// The incarnation has ended: the node must begin another.
+    Ended,
+    /// The node was removed: it must end.
+    Removed,
 }
 
 /// Longest wait for proof that this node still leads before it lets anybody expire.
@@ -35,6 +50,7 @@ impl Liveness {
             core,
             book: Arc::new(Mutex::new(book)),
             own: OwnLease::new(),
+            drained: Arc::default(),
         }
     }
 
@@ -49,15 +65,23 @@ impl Liveness {
     }
 }
 
+impl Liveness {
+    /// True if `node` said, when it renewed its lease with this node, that it takes no components.
+    pub(crate) fn is_drained(&self, node: NodeId) -> bool {
+        self.drained.lock().contains(&node)
+    }
+}
+
 // === the leader's part ===
 
 impl Liveness {
-    /// Renews the lease of `node`. False: its incarnation has ended.
+    /// Renews the lease of `node`.
     pub(crate) async fn renew(
         &self,
         node: NodeId,
         incarnation: Incarnation,
-    ) -> Result<bool, Status> {
+        is_drained: bool,
+    ) -> Result<Renewal, Status> {
         if !self.core.is_leader() {
             return Err(not_the_leader());
         }
@@ -71,10 +95,28 @@ impl Liveness {
             return Err(Status::unavailable("the log is not applied yet"));
         }
         if !self.is_current(node, incarnation) {
-            return Ok(false);
+            return Ok(Renewal::Ended);
         }
-        self.book.lock().renew(node, incarnation, Instant::now());
-        Ok(true)
+        self.note_drained(node, is_drained);
+        let now = Instant::now();
+        let mut book = self.book.lock();
+        book.prove(now);
+        if !book.renew(node, incarnation, now) {
+            return Err(Status::unavailable("the lease has run out"));
+        }
+        Ok(Renewal::Renewed)
+    }
+
+    fn note_drained(&self, node: NodeId, is_drained: bool) {
+        let mut drained = self.drained.lock();
+        let is_news = match is_drained {
+            true => drained.insert(node),
+            false => drained.remove(&node),
+        };
+        if is_news && is_drained && node != self.core.id() {
+            let name = self.core.name_of(node.0);
+            tracing::info!(node = name, id = %node, "Node is drained: out of service until its next start");
+        }
     }
 
     fn is_current(&self, node: NodeId, incarnation: Incarnation) -> bool {
@@ -135,8 +177,18 @@ impl Liveness {
             tracing::debug!(%status, "Cannot prove leadership, nobody expires");
             return;
         }
+        // Who renewed meanwhile lives on, and so does everybody who could not for want of a quorum.
+        let now = Instant::now();
+        let expired = {
+            let mut book = self.book.lock();
+            book.prove(now);
+            book.condemn(expired, now)
+        };
         for (node, incarnation) in &expired {
-            tracing::warn!(%node, %incarnation, "Lease expired, removing the node's registrations");
+            tracing::debug!(%node, %incarnation, "Lease expired, removing the node's registrations");
+        }
+        if expired.is_empty() {
+            return;
         }
         let commands = expired
             .into_iter()
@@ -175,45 +227,83 @@ impl Liveness {
         stale: &mpsc::Sender<Incarnation>,
     ) {
         let lease = self.core.config.timings.lease;
+        let mut refused = Progress::of_refusal("The leader does not renew this node's lease");
         let publish_lease = |life: &watch::Receiver<Life>| {
             publish(alive, life, self.own.runs().then_some(incarnation));
         };
+        let mut is_lost = false;
         while life.borrow_and_update().incarnation == Some(incarnation) {
             publish_lease(life);
+            if self.core.is_removed(self.core.id()) {
+                self.end_as_removed(life, alive).await;
+            }
+            if is_lost || self.core.leader().is_none() {
+                // One that was removed while it was cut off hears from nobody.
+                let _ = timeout(lease / 6, find_leader(&self.core)).await;
+            }
             let sent_at = Instant::now();
             let mut renewed = false;
             match timeout(lease / 6, self.renew_with_leader(incarnation)).await {
-                Ok(Ok(true)) => {
+                Ok(Ok(Renewal::Renewed)) => {
                     renewed = true;
                     self.own.extend(sent_at, lease);
                 }
-                Ok(Ok(false)) => {
+                Ok(Ok(Renewal::Removed)) => self.end_as_removed(life, alive).await,
+                Ok(Ok(Renewal::Ended)) => {
                     self.own.end();
                     let _ = stale.try_send(incarnation);
+                }
+                Ok(Err(status)) if status.code() == Code::FailedPrecondition => {
+                    refused.report(status.message());
                 }
                 Ok(Err(status)) => tracing::debug!(%status, "Lease not renewed"),
                 Err(_) => tracing::debug!("Lease not renewed in time"),
             }
             publish_lease(life);
+            is_lost = !self.own.runs();
             let pause = if renewed { lease / 3 } else { lease / 20 };
             let _ = timeout(pause, life.changed()).await;
         }
     }
 
-    async fn renew_with_leader(&self, incarnation: Incarnation) -> Result<bool, Status> {
+    async fn end_as_removed(
+        &self,
+        life: &watch::Receiver<Life>,
+        alive: &watch::Sender<Option<Incarnation>>,
+    ) {
+        self.own.end();
+        publish(alive, life, None);
+        removal::until_dispensable(&self.core).await;
+        self.core.fail(self.core.removed(self.core.id()).message());
+    }
+
+    async fn renew_with_leader(&self, incarnation: Incarnation) -> Result<Renewal, Status> {
+        let is_drained = *self.core.drained.borrow();
         match self.core.leader() {
             None => Err(Status::unavailable("no leader is known")),
-            Some(Leader::Me) => self.renew(self.core.id(), incarnation).await,
+            Some(Leader::Me) => self.renew(self.core.id(), incarnation, is_drained).await,
             Some(Leader::Other { id, address }) => {
                 let request = pb::RenewRequest {
                     header: Some(self.core.identity.header(id)),
                     incarnation: incarnation.0,
+                    lease_ms: lease_ms(self.core.config.timings.lease),
+                    drained: is_drained,
                 };
-                let mut client = self.core.client(&address)?;
-                Ok(client.renew(request).await?.into_inner().renewed)
+                let mut client = self.core.client_of(id, &address)?;
+                let answer = client.renew(request).await?.into_inner();
+                Ok(match answer {
+                    pb::RenewResponse { renewed: true, .. } => Renewal::Renewed,
+                    pb::RenewResponse { removed: true, .. } => Renewal::Removed,
+                    _ => Renewal::Ended,
+                })
             }
         }
     }
+}
+
+/// A lease as it is said to others.
+pub(crate) fn lease_ms(lease: Duration) -> u64 {
+    u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Waits until the node is in a life. None after the end.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::core::Core;
 use crate::data_dir::{DataDir, OpenError, corrupted, snapshot_error};
+use crate::environment::Environment;
 use crate::identity::Identity;
 use crate::quorum::Quorum;
 use crate::raft::{Channels, LogStore, Network, Raft, StateMachine};
@@ -12,33 +13,46 @@ use crate::replica::Replica;
 
 impl Core {
     /// Opens the data directory and starts Raft from it, without standing for election.
-    pub(crate) async fn open(config: Config) -> Result<Self, OpenError> {
+    pub(crate) async fn open(
+        config: Config,
+        environment: Arc<dyn Environment>,
+    ) -> Result<Self, OpenError> {
         let path = config.data_dir.clone();
         let io_error = |error| OpenError::Io {
             path: path.clone(),
             error,
         };
         // The registry does nothing else yet, so there is nobody whom blocking would hold up.
-        let dir = DataDir::open(&path, &config.cluster, &config.node)?;
+        let dir = DataDir::open(&path, &config.cluster, &config.node, &*environment)?;
         let saved = dir.log.cluster();
         let saved = saved.map_err(|error| corrupted(&path, error.to_string()))?;
         let cluster = Arc::new(AtomicU64::new(saved.unwrap_or(0)));
         let purged = dir.log.purged();
         let replica = Arc::new(Replica::new());
-        let machine = StateMachine::open(Arc::clone(&replica), dir.snapshot, Arc::clone(&cluster))
-            .map_err(|error| snapshot_error(&path, error))?;
+        let machine = StateMachine::open(
+            Arc::clone(&replica),
+            dir.snapshot,
+            Arc::clone(&cluster),
+            Arc::clone(&environment),
+        )
+        .map_err(|error| snapshot_error(&path, error))?;
         if purged > replica.read(|state| state.applied) {
             let detail = "it is older than the log, or missing";
             return Err(corrupted(&path.join("snapshot"), detail));
         }
-        let store = LogStore::start(dir.log, dir.lock).map_err(io_error)?;
+        let store = if environment.has_threads() {
+            LogStore::start(dir.log, dir.lock).map_err(io_error)?
+        } else {
+            LogStore::inline(dir.log, dir.lock)
+        };
         let identity = Arc::new(Identity::new(dir.node, cluster, store.clone()));
-        let channels = Arc::new(Channels::default());
+        let channels = Arc::new(Channels::new(Arc::clone(&config.dialer)));
         let network = Network::new(
             Arc::clone(&channels),
             Arc::clone(&identity),
             Arc::clone(&replica),
         );
+        let peers = network.peers();
         let raft_config = raft_config(&config).map_err(|detail| OpenError::Start {
             path: path.clone(),
             detail,
@@ -51,12 +65,16 @@ impl Core {
         Ok(Self {
             identity,
             replica,
-            quorum: Quorum::new(raft.clone(), config.timings),
+            quorum: Quorum::new(raft.clone(), config.timings, Arc::clone(&peers)),
             config: Arc::new(config),
+            environment,
             raft,
             channels,
             store,
             hint: Arc::default(),
+            peers,
+            drained: Arc::default(),
+            fatal: Arc::default(),
         })
     }
 }

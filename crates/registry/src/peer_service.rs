@@ -4,23 +4,31 @@ use tonic::service::RoutesBuilder;
 use tonic::{Request, Response, Status};
 
 use crate::admission::Admission;
+use crate::caller::{Caller, NameCheck};
 use crate::command::{Batch, Command};
+use crate::connected::Connected;
 use crate::core::{Core, Leader, not_the_leader, write_status};
 use crate::formation;
-use crate::liveness::Liveness;
+use crate::liveness::{Liveness, Renewal, lease_ms};
+use crate::membership::Membership;
+use crate::operations::Operations;
 use crate::pb::peer as pb;
 use crate::pb::peer::membership_server::{self, MembershipServer};
 use crate::pb::peer::raft_server::RaftServer;
 use crate::raft::{Invalid, RaftService};
 use crate::read_gate::ReadGate;
-use crate::{Incarnation, NodeId};
+use crate::{ClusterId, Incarnation, NodeId};
 
 /// What peers ask of this node, most of it as their leader.
 #[derive(Clone)]
 struct PeerService {
     core: Core,
     liveness: Liveness,
+    membership: Membership,
     admission: Admission,
+    operations: Operations,
+    connected: Connected,
+    names: NameCheck,
     /// Proofs of leadership, shared by all who need one at a time.
     leadership: ReadGate<Result<u64, Status>>,
 }
@@ -37,15 +45,30 @@ pub struct PeerServices {
 impl PeerServices {
     pub(crate) fn new(
         core: &Core,
-        liveness: &Liveness,
+        membership: &Membership,
+        operations: &Operations,
+        connected: &Connected,
         leadership: ReadGate<Result<u64, Status>>,
     ) -> Self {
+        let identity = Arc::clone(&core.identity);
+        let names = NameCheck::new(Arc::clone(&core.replica));
         Self {
-            raft: RaftService::new(core.raft.clone(), Arc::clone(&core.identity)),
+            raft: RaftService::new(
+                core.raft.clone(),
+                identity,
+                Arc::clone(&core.replica),
+                Arc::clone(&core.environment),
+                names.clone(),
+                Arc::clone(&core.fatal),
+            ),
             membership: PeerService {
                 core: core.clone(),
-                liveness: liveness.clone(),
-                admission: Admission::new(core.clone(), liveness.clone()),
+                liveness: membership.liveness.clone(),
+                membership: membership.clone(),
+                admission: Admission::new(membership.clone()),
+                operations: operations.clone(),
+                connected: connected.clone(),
+                names,
                 leadership,
             },
         }
@@ -67,17 +90,48 @@ impl PeerServices {
 
 impl PeerService {
     /// Who asks, if it is a member of this cluster.
-    fn member(&self, header: Option<pb::Header>) -> Result<NodeId, Status> {
-        let from = self.core.identity.check(header)?;
+    fn member(&self, caller: &Caller, header: Option<pb::Header>) -> Result<NodeId, Status> {
+        let from = self.sender(caller, header)?;
         if !self.core.is_leader() {
             return Err(not_the_leader());
         }
-        if !self.admission.is_member(from) {
-            return Err(Status::permission_denied(format!(
+        if self.core.is_removed(from) {
+            return Err(self.core.removed(from));
+        }
+        if !self.membership.is_member(from) {
+            return Err(Status::not_found(format!(
                 "node {from} is no member of the cluster"
             )));
         }
         Ok(from)
+    }
+
+    /// Who asks, member or not, if it is who it says.
+    fn sender(&self, caller: &Caller, header: Option<pb::Header>) -> Result<NodeId, Status> {
+        let from = self.core.identity.check(header)?;
+        self.names.check_id(caller, from)?;
+        Ok(from)
+    }
+
+    /// A node gives itself no other name than that in its certificate.
+    fn check_names_in(&self, caller: &Caller, batch: &Batch) -> Result<(), Status> {
+        for command in &batch.0 {
+            if let Command::NodeJoined { name, .. } = command {
+                self.names.check_name(caller, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A node that counts its lease longer than the leader does would be given up too early.
+    fn check_lease(&self, theirs: u64) -> Result<(), Status> {
+        let own = lease_ms(self.core.config.timings.lease);
+        if theirs == 0 || theirs == own {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(format!(
+            "cluster.lease is {theirs} here and {own} on the leader: it must be the same everywhere"
+        )))
     }
 
     fn leader_member(&self) -> Option<pb::Member> {
@@ -87,7 +141,7 @@ impl PeerService {
         };
         Some(pb::Member {
             id,
-            name: String::new(),
+            name: self.core.name_of(id).unwrap_or_default(),
             address,
         })
     }
@@ -99,7 +153,7 @@ fn speaks_for_itself(from: NodeId, batch: &Batch) -> bool {
     batch.0.iter().all(|command| match command {
         Command::NodeJoined { node, .. } | Command::NodeLeft { node, .. } => *node == from,
         Command::Changes(changes) => changes.node == from,
-        Command::NodeExpired { .. } => false,
+        Command::NodeExpired { .. } | Command::NodeRemoved { .. } => false,
     })
 }
 
@@ -107,9 +161,19 @@ fn speaks_for_itself(from: NodeId, batch: &Batch) -> bool {
 impl membership_server::Membership for PeerService {
     async fn hello(
         &self,
-        _request: Request<pb::HelloRequest>,
+        request: Request<pb::HelloRequest>,
     ) -> Result<Response<pb::HelloResponse>, Status> {
         let own = formation::hello(&self.core);
+        let caller = Caller::of(request.extensions());
+        let asker = request.into_inner();
+        self.names.check_name(&caller, &asker.name)?;
+        let is_other =
+            own.cluster_id != 0 && asker.cluster_id != 0 && asker.cluster_id != own.cluster_id;
+        if is_other || asker.cluster != own.cluster {
+            let theirs = ClusterId(asker.cluster_id);
+            let identity = &self.core.identity;
+            identity.warn_of_other_cluster(&asker.name, &asker.cluster, theirs);
+        }
         let is_member = formation::is_member(&self.core).await;
         let is_member = is_member.map_err(|error| Status::unavailable(error.to_string()))?;
         let cluster = self.core.cluster().filter(|_| is_member);
@@ -120,6 +184,7 @@ impl membership_server::Membership for PeerService {
             founders: own.founders,
             cluster_id: cluster.map_or(0, |cluster| cluster.0),
             leader: self.leader_member(),
+            address: self.core.config.advertise.clone(),
         }))
     }
 
@@ -127,6 +192,7 @@ impl membership_server::Membership for PeerService {
         &self,
         request: Request<pb::JoinRequest>,
     ) -> Result<Response<pb::JoinResponse>, Status> {
+        let caller = Caller::of(request.extensions());
         let request = request.into_inner();
         if request.cluster != self.core.config.cluster {
             return Err(Status::permission_denied(format!(
@@ -137,11 +203,13 @@ impl membership_server::Membership for PeerService {
         if request.to != self.core.id().0 {
             // A leader that is gone is still believed in for a while, and its address may be the
             // asker's own by now.
-            return Err(Status::failed_precondition("connected to the wrong node"));
+            return Err(Status::unavailable("connected to the wrong node"));
         }
         let node = request
             .node
             .ok_or_else(|| Status::invalid_argument("the request has no node"))?;
+        self.names.check_name(&caller, &node.name)?;
+        self.names.check_id(&caller, NodeId(node.id))?;
         // The change of membership goes on if the asker gives up.
         let admission = self.admission.clone();
         let admitted = tokio::spawn(async move { admission.admit(node).await });
@@ -158,8 +226,9 @@ impl membership_server::Membership for PeerService {
         &self,
         request: Request<pb::ProposeRequest>,
     ) -> Result<Response<pb::ProposeResponse>, Status> {
+        let caller = Caller::of(request.extensions());
         let request = request.into_inner();
-        let from = self.member(request.header)?;
+        let from = self.member(&caller, request.header)?;
         let batch: Batch = request
             .batch
             .unwrap_or_default()
@@ -170,6 +239,7 @@ impl membership_server::Membership for PeerService {
                 "a node proposes changes of its own registrations only",
             ));
         }
+        self.check_names_in(&caller, &batch)?;
         let written = self.core.raft.client_write(batch).await;
         Ok(Response::new(pb::ProposeResponse {
             index: written.map_err(write_status)?.log_id.index,
@@ -180,7 +250,8 @@ impl membership_server::Membership for PeerService {
         &self,
         request: Request<pb::ReadIndexRequest>,
     ) -> Result<Response<pb::ReadIndexResponse>, Status> {
-        self.member(request.into_inner().header)?;
+        let caller = Caller::of(request.extensions());
+        self.member(&caller, request.into_inner().header)?;
         let index = self.leadership.ask().await.ok_or_else(not_the_leader)??;
         Ok(Response::new(pb::ReadIndexResponse { index }))
     }
@@ -189,20 +260,82 @@ impl membership_server::Membership for PeerService {
         &self,
         request: Request<pb::RenewRequest>,
     ) -> Result<Response<pb::RenewResponse>, Status> {
+        let caller = Caller::of(request.extensions());
         let request = request.into_inner();
-        let from = self.member(request.header)?;
+        let from = self.sender(&caller, request.header)?;
+        if self.core.is_removed(from) {
+            return Ok(Response::new(pb::RenewResponse {
+                renewed: false,
+                removed: true,
+                still_votes: !self.core.is_leader() || self.membership.may_need(from),
+            }));
+        }
+        self.member(&caller, request.header)?;
+        self.check_lease(request.lease_ms)?;
         let incarnation = Incarnation(request.incarnation);
-        let renewed = self.liveness.renew(from, incarnation).await?;
-        Ok(Response::new(pb::RenewResponse { renewed }))
+        let renewal = self.liveness.renew(from, incarnation, request.drained);
+        Ok(Response::new(pb::RenewResponse {
+            renewed: renewal.await? == Renewal::Renewed,
+            removed: false,
+            still_votes: false,
+        }))
+    }
+
+    async fn change(
+        &self,
+        request: Request<pb::ChangeRequest>,
+    ) -> Result<Response<pb::ChangeResponse>, Status> {
+        let caller = Caller::of(request.extensions());
+        let request = request.into_inner();
+        self.member(&caller, request.header)?;
+        let change = request
+            .change
+            .ok_or_else(|| Status::invalid_argument("the request has no change"))?;
+        // Goes on if the asker gives up.
+        let operations = self.operations.clone();
+        let step = tokio::spawn(async move { operations.step(change).await });
+        let step = step
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Response::new(step?))
+    }
+
+    async fn drain(
+        &self,
+        request: Request<pb::DrainRequest>,
+    ) -> Result<Response<pb::DrainResponse>, Status> {
+        let caller = Caller::of(request.extensions());
+        self.sender(&caller, request.into_inner().header)?;
+        Ok(Response::new(drain(&self.core, &self.connected)))
     }
 
     async fn progress(
         &self,
         request: Request<pb::ProgressRequest>,
     ) -> Result<Response<pb::ProgressResponse>, Status> {
-        self.member(request.into_inner().header)?;
+        let caller = Caller::of(request.extensions());
+        self.member(&caller, request.into_inner().header)?;
         let nodes = progress(&self.core, &self.liveness).ok_or_else(not_the_leader)?;
         Ok(Response::new(pb::ProgressResponse { nodes }))
+    }
+}
+
+/// Takes this node out of service.
+pub(crate) fn drain(core: &Core, connected: &Connected) -> pb::DrainResponse {
+    // Before they are told to go: some go at once.
+    let remaining = connected.len() as u64;
+    let begins = core
+        .drained
+        .send_if_modified(|drained| !std::mem::replace(drained, true));
+    if begins {
+        tracing::info!(
+            remaining,
+            "Drained, as an operator wants: out of service until the next start"
+        );
+    }
+    pb::DrainResponse {
+        remaining,
+        was_drained: !begins,
     }
 }
 
@@ -228,8 +361,13 @@ pub(crate) fn progress(core: &Core, liveness: &Liveness) -> Option<Vec<pb::NodeP
                     id: *id,
                     acknowledged: matched.map_or(0, |log_id| log_id.index),
                     alive: liveness.is_alive(NodeId(*id)),
+                    drained: liveness.is_drained(NodeId(*id)),
+                    problem: core.peers.problem(*id),
                 }
             })
             .collect(),
     )
 }
+
+#[cfg(test)]
+mod names_test;

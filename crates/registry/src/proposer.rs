@@ -1,13 +1,15 @@
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::command::{Batch, Changes, Command, Name, RowChange};
+use crate::connected::Holder;
 use crate::core::{Core, SubmitError};
 use crate::lifecycle::Life;
-use crate::{ConnectionId, Incarnation};
+use crate::table::Table;
+use crate::{ConnectionId, Incarnation, NodeId};
 
 /// Why a registration was not committed, as far as that is known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,9 +17,13 @@ pub enum ProposeError {
     /// No majority of the cluster can be reached (contract R6).
     #[error("no cluster quorum")]
     NoQuorum,
-    /// A newer connection of this node holds the name, or this one was unregistered meanwhile.
+    /// A newer connection of this node holds the name.
     #[error("superseded by a newer connection")]
     Superseded,
+    /// Another node holds the name, and one of the two does not share it (contract R3); or this
+    /// connection was unregistered meanwhile.
+    #[error("connected to another node")]
+    Taken,
     /// The cluster does not accept what this node proposes.
     #[error("refused by the cluster: {0}")]
     Refused(String),
@@ -41,6 +47,8 @@ struct Operation {
     change: RowChange,
     deadline: Instant,
     done: Option<oneshot::Sender<Result<(), ProposeError>>>,
+    /// It makes good for an entry that may be in the log, though nobody knows.
+    makes_good: bool,
 }
 
 /// Changes of one log entry at most.
@@ -75,28 +83,37 @@ impl Proposer {
     }
 
     /// Registers a name. It is committed, and in this node's table, when this returns `Ok`;
-    /// if this fails, the registration will be undone should it have been committed after all.
+    /// if this fails, at `deadline` at the latest, the registration will be undone should it have
+    /// been committed after all.
     pub(crate) async fn register(
         &self,
         name: Name,
-        connection: ConnectionId,
-        hidden: bool,
+        holder: Holder,
         deadline: Instant,
     ) -> Result<(), ProposeError> {
-        let (done, outcome) = oneshot::channel();
+        let (done, mut outcome) = oneshot::channel();
         let operation = Operation {
             change: RowChange::Register {
                 name,
-                connection,
-                hidden,
+                connection: holder.connection,
+                hidden: holder.hidden,
+                claim: holder.claim,
             },
             deadline,
             done: Some(done),
+            makes_good: false,
         };
         self.operations
             .send(operation)
             .map_err(|_| ProposeError::Stopped)?;
-        outcome.await.unwrap_or(Err(ProposeError::Stopped))
+        match timeout_at(deadline, &mut outcome).await {
+            Ok(outcome) => outcome.unwrap_or(Err(ProposeError::Stopped)),
+            Err(_) => {
+                // What comes from here on is undone.
+                outcome.close();
+                outcome.try_recv().unwrap_or(Err(ProposeError::NoQuorum))
+            }
+        }
     }
 
     /// Removes a registration, in time: retried until the table does not have it.
@@ -105,6 +122,7 @@ impl Proposer {
             change: RowChange::Unregister { name, connection },
             deadline: Instant::now(),
             done: None,
+            makes_good: false,
         };
         // After the end of the task the node's registrations go with its life.
         let _ = self.operations.send(operation);
@@ -128,6 +146,7 @@ impl Worker {
     async fn run(mut self) {
         while self.gather().await {
             self.expire();
+            self.tidy();
             let incarnation = self.life.borrow().incarnation;
             let Some(incarnation) = incarnation else {
                 self.wait_for_life().await;
@@ -143,7 +162,8 @@ impl Worker {
         }
     }
 
-    /// Waits for something to do. False when nobody can ask any more.
+    /// Waits for something to do, and takes all there is: who waits behind what must be retried is
+    /// to be told in time. False when nobody can ask any more.
     async fn gather(&mut self) -> bool {
         if self.waiting.is_empty() {
             match self.queue.recv().await {
@@ -151,11 +171,8 @@ impl Worker {
                 None => return false,
             }
         }
-        while self.waiting.len() < BATCH {
-            match self.queue.try_recv() {
-                Ok(operation) => self.waiting.push_back(operation),
-                Err(_) => break,
-            }
+        while let Ok(operation) = self.queue.try_recv() {
+            self.waiting.push_back(operation);
         }
         true
     }
@@ -165,11 +182,37 @@ impl Worker {
         let now = Instant::now();
         let fail_fast = self.core.quorum.is_lost();
         self.waiting.retain_mut(|operation| {
-            let expired = operation.done.is_some() && (fail_fast || operation.deadline <= now);
+            let is_late = fail_fast || operation.deadline <= now;
+            let done = operation.done.as_ref();
+            let expired = done.is_some_and(|done| is_late || done.is_closed());
             if expired {
                 operation.finish(Err(ProposeError::NoQuorum));
             }
             !expired
+        });
+    }
+
+    /// Forgets unregistrations without effect. Without quorum there is one for each attempt of each
+    /// component to connect, for as long as that takes.
+    fn tidy(&mut self) {
+        if self.waiting.len() <= BATCH {
+            return;
+        }
+        let (waiting, id) = (&mut self.waiting, self.core.id());
+        let mut asked_for = HashSet::new();
+        self.core.replica.read(|state| {
+            waiting.retain(|operation| match &operation.change {
+                RowChange::Register { connection, .. } => {
+                    asked_for.insert(*connection);
+                    true
+                }
+                RowChange::Unregister { name, connection } => {
+                    let row = state.table.row(name, id);
+                    operation.makes_good
+                        || asked_for.contains(connection)
+                        || row.is_some_and(|row| row.connection == *connection)
+                }
+            });
         });
     }
 
@@ -212,24 +255,26 @@ impl Worker {
     /// earlier attempt had put the same entry into the log.
     async fn settle(&mut self, incarnation: Incarnation, batch: Vec<Operation>) {
         let id = self.core.id();
-        let current = self
-            .core
-            .replica
-            .read(|state| state.table.is_current(id, incarnation));
-        if !current {
-            // The cluster has ended this life. The registrations wait for the next one.
+        let outcomes: Option<Vec<_>> = self.core.replica.read(|state| {
+            let outcome = |operation: &Operation| operation.outcome(&state.table, id);
+            let is_current = state.table.is_current(id, incarnation);
+            is_current.then(|| batch.iter().map(outcome).collect())
+        });
+        let Some(outcomes) = outcomes else {
+            // The cluster has ended this life. The changes wait for the next one, in their order: a
+            // registration must not outlive the unregistration behind it.
             let _ = self.stale.try_send(incarnation);
             for operation in batch.into_iter().rev() {
-                if operation.done.is_some() {
-                    self.waiting.push_front(operation);
-                }
+                self.waiting.push_front(operation);
             }
             let _ = timeout(RETRY, self.life.changed()).await;
             return;
-        }
-        for mut operation in batch {
-            let outcome = operation.outcome(&self.core);
-            operation.finish(outcome);
+        };
+        for (mut operation, outcome) in batch.into_iter().zip(outcomes) {
+            let is_registered = operation.done.is_some() && outcome.is_ok();
+            if !operation.finish(outcome) && is_registered {
+                self.waiting.push_front(operation.undone());
+            }
         }
     }
 
@@ -238,6 +283,7 @@ impl Worker {
         let error = match error {
             SubmitError::NoQuorum => ProposeError::NoQuorum,
             SubmitError::Refused(reason) => ProposeError::Refused(reason.clone()),
+            SubmitError::NotMember => ProposeError::Refused(error.to_string()),
             SubmitError::Stopped(_) => ProposeError::Stopped,
         };
         for mut operation in batch.into_iter().rev() {
@@ -258,29 +304,24 @@ impl Operation {
         }
     }
 
-    fn outcome(&self, core: &Core) -> Result<(), ProposeError> {
+    fn outcome(&self, table: &Table, id: NodeId) -> Result<(), ProposeError> {
         let RowChange::Register {
             name, connection, ..
         } = &self.change
         else {
             return Ok(());
         };
-        let id = core.id();
-        let holder = core
-            .replica
-            .read(|state| state.table.row(name, id).map(|row| row.connection));
-        if holder == Some(*connection) {
-            Ok(())
-        } else {
-            Err(ProposeError::Superseded)
+        match table.row(name, id).map(|row| row.connection) {
+            Some(holder) if holder == *connection => Ok(()),
+            Some(holder) if holder > *connection => Err(ProposeError::Superseded),
+            _ => Err(ProposeError::Taken),
         }
     }
 
-    fn finish(&mut self, outcome: Result<(), ProposeError>) {
-        if let Some(done) = self.done.take() {
-            // Who has stopped waiting unregisters.
-            let _ = done.send(outcome);
-        }
+    /// Tells who waits. False if nobody does any more.
+    fn finish(&mut self, outcome: Result<(), ProposeError>) -> bool {
+        let done = self.done.take();
+        done.is_some_and(|done| done.send(outcome).is_ok())
     }
 
     /// What makes good for this operation having been committed or not.
@@ -291,6 +332,10 @@ impl Operation {
             } => RowChange::Unregister { name, connection },
             unregister @ RowChange::Unregister { .. } => unregister,
         };
-        Self { change, ..self }
+        Self {
+            change,
+            makes_good: true,
+            ..self
+        }
     }
 }

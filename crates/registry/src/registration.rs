@@ -32,6 +32,8 @@ pub struct Registration {
     pub is_subdomain: bool,
     /// Left out of disco#items for users (contract H2).
     pub hidden: bool,
+    /// Nobody else may hold the name (contract R3, `conflict_scope = "cluster"`).
+    pub exclusive: bool,
 }
 
 impl fmt::Debug for NodeId {

@@ -5,6 +5,7 @@ use openraft::{LogId, StoredMembership};
 use parking_lot::RwLock;
 use tokio::sync::{broadcast, watch};
 
+use crate::NodeId;
 use crate::command::Batch;
 use crate::raft::Member;
 use crate::routes::Routes;
@@ -12,6 +13,8 @@ use crate::table::{Delta, Table};
 
 /// Deltas kept for watchers that come back with a revision, and how far a watcher may fall behind.
 pub(crate) const HISTORY: usize = 8192;
+/// Changes in the deltas kept: one delta may have hundreds. The last delta is kept in any case.
+pub(crate) const HISTORY_CHANGES: usize = 8 * HISTORY;
 
 /// This node's copy of the table, with everybody who follows it.
 ///
@@ -43,6 +46,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct History {
     deltas: VecDeque<Arc<Delta>>,
+    /// Changes in all of them.
+    changes: usize,
     /// Revision after which the history is complete.
     complete_after: u64,
 }
@@ -81,7 +86,17 @@ impl Replica {
 
     /// Reads the table. `read` must be short: it holds up the state machine.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
-        read(&self.inner.read().state)
+        // Not behind an entry that waits for a snapshot to be read: leases and heartbeats read too.
+        read(&self.inner.read_recursive().state)
+    }
+
+    /// What a node is called, once this one knows.
+    pub(crate) fn name_of(&self, id: NodeId) -> Option<String> {
+        self.read(|state| {
+            let row = state.table.node(id).map(|row| row.name.to_string());
+            let membership = state.membership.membership();
+            row.or_else(|| Some(membership.get_node(&id.0)?.name.clone()))
+        })
     }
 
     /// Reads the table and follows what happens to it from there.
@@ -91,6 +106,11 @@ impl Replica {
     ) -> (T, broadcast::Receiver<Arc<Delta>>) {
         let inner = self.inner.read();
         (read(&inner.state), self.deltas.subscribe())
+    }
+
+    /// Follows what happens to the table from now on.
+    pub(crate) fn deltas(&self) -> broadcast::Receiver<Arc<Delta>> {
+        self.deltas.subscribe()
     }
 
     /// Follows what happens to the table after `revision`.
@@ -127,6 +147,7 @@ impl Replica {
             return;
         }
         self.routes.apply(&state.table, &delta);
+        delta.changes.shrink_to_fit();
         let delta = Arc::new(delta);
         history.push(Arc::clone(&delta));
         // Fails when nobody watches.
@@ -150,8 +171,8 @@ impl Replica {
         };
         // What happened in between is unknown: the difference has one revision for all of it.
         inner.history = History {
-            deltas: VecDeque::new(),
             complete_after: revision,
+            ..History::default()
         };
         self.routes.apply(&inner.state.table, &delta);
         if !delta.changes.is_empty() {
@@ -179,12 +200,15 @@ impl State {
 
 impl History {
     fn push(&mut self, delta: Arc<Delta>) {
-        if self.deltas.len() == HISTORY
+        self.changes += delta.changes.len();
+        self.deltas.push_back(delta);
+        while self.deltas.len() > 1
+            && (self.deltas.len() > HISTORY || self.changes > HISTORY_CHANGES)
             && let Some(oldest) = self.deltas.pop_front()
         {
             self.complete_after = oldest.revision;
+            self.changes -= oldest.changes.len();
         }
-        self.deltas.push_back(delta);
     }
 
     fn after(&self, revision: u64) -> Option<Vec<Arc<Delta>>> {

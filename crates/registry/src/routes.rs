@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -17,6 +17,8 @@ pub struct Routes {
     generation: AtomicU64,
     domains: DashMap<Domain, Arc<[Route]>>,
     prefixes: DashMap<Domain, Arc<[Route]>>,
+    /// Registrations in both.
+    count: AtomicUsize,
     nodes: Mutex<Nodes>,
 }
 
@@ -31,6 +33,8 @@ pub struct Route {
     pub connection: ConnectionId,
     /// Left out of disco#items for users (contract H2).
     pub hidden: bool,
+    /// Nobody else may hold the name (contract R3, `conflict_scope = "cluster"`).
+    pub exclusive: bool,
 }
 
 /// A node in its present life.
@@ -106,10 +110,16 @@ impl Routes {
         self.nodes.lock().joined.get(&id).cloned()
     }
 
+    /// How many registrations there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Every registration, in no order and not as of one moment: enough for disco#items.
     #[must_use]
     pub fn list(&self) -> Vec<Registration> {
-        let mut all = Vec::with_capacity(self.domains.len() + self.prefixes.len());
+        let mut all = Vec::with_capacity(self.count());
         for (index, is_subdomain) in [(&self.domains, false), (&self.prefixes, true)] {
             for entry in index {
                 let domain = entry.key();
@@ -120,6 +130,7 @@ impl Routes {
                     connection: route.connection,
                     is_subdomain,
                     hidden: route.hidden,
+                    exclusive: route.exclusive,
                 }));
             }
         }
@@ -151,7 +162,9 @@ impl Routes {
                     self.refresh(table, registration);
                 }
                 Change::NodeJoined { id, info } => self.nodes.lock().join(*id, info),
-                Change::NodeGone { id, incarnation } => self.nodes.lock().end(*id, *incarnation),
+                Change::NodeGone {
+                    id, incarnation, ..
+                } => self.nodes.lock().end(*id, *incarnation),
             }
         }
         if !delta.changes.is_empty() {
@@ -174,11 +187,16 @@ impl Routes {
             .iter()
             .map(|row| Route::from(&table.registration(&name, row)))
             .collect();
-        if routes.is_empty() {
-            index.remove(&name.domain);
+        let after = routes.len();
+        let before = if routes.is_empty() {
+            index.remove(&name.domain).map(|(_, routes)| routes)
         } else {
-            index.insert(name.domain, routes);
-        }
+            index.insert(name.domain, routes)
+        };
+        let before = before.map_or(0, |routes| routes.len());
+        // Written by one task: the state machine's.
+        let count = self.count() + after - before;
+        self.count.store(count, Ordering::Relaxed);
     }
 }
 
@@ -210,5 +228,69 @@ impl NodeEvents {
     /// The next event; `None` once the registry is gone. Cancel safe.
     pub async fn next(&mut self) -> Option<NodeEvent> {
         self.0.recv().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Claim;
+    use crate::command::{Changes, Command, RowChange};
+
+    /// Applies `command` at log index `revision`.
+    fn apply(routes: &Routes, table: &mut Table, revision: u64, command: &Command) {
+        let mut delta = Delta::new(revision);
+        table.apply(revision, command, &mut delta);
+        routes.apply(table, &delta);
+        assert_eq!(routes.count(), routes.list().len(), "{command:?}");
+    }
+
+    #[test]
+    fn the_count_follows_every_kind_of_change() {
+        let (routes, mut table) = (Routes::default(), Table::default());
+        let joined = |node| Command::NodeJoined {
+            node: NodeId(node),
+            name: format!("n{node}"),
+            address: String::new(),
+            boot: 1,
+        };
+        apply(&routes, &mut table, 1, &joined(1));
+        apply(&routes, &mut table, 2, &joined(2));
+        let name = |is_subdomain| Name {
+            domain: Domain::prepare("a.example").unwrap(),
+            is_subdomain,
+        };
+        let register = |is_subdomain, connection| RowChange::Register {
+            name: name(is_subdomain),
+            connection: ConnectionId(connection),
+            hidden: false,
+            claim: Claim::Shared,
+        };
+        let unregister = RowChange::Unregister {
+            name: name(false),
+            connection: ConnectionId(3),
+        };
+        let changes = |node, sequence, change| {
+            Command::Changes(Changes {
+                node: NodeId(node),
+                incarnation: Incarnation(node),
+                sequence,
+                changes: vec![change],
+            })
+        };
+        // Two holders, a prefix, a newer connection of a holder, one holder less.
+        apply(&routes, &mut table, 3, &changes(1, 1, register(false, 1)));
+        apply(&routes, &mut table, 4, &changes(2, 1, register(false, 1)));
+        apply(&routes, &mut table, 5, &changes(2, 2, register(true, 2)));
+        apply(&routes, &mut table, 6, &changes(1, 2, register(false, 3)));
+        assert_eq!(routes.count(), 3);
+        apply(&routes, &mut table, 7, &changes(1, 3, unregister));
+        assert_eq!(routes.count(), 2);
+        let left = Command::NodeLeft {
+            node: NodeId(2),
+            incarnation: Incarnation(2),
+        };
+        apply(&routes, &mut table, 8, &left);
+        assert_eq!(routes.count(), 0);
     }
 }

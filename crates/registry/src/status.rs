@@ -42,6 +42,10 @@ pub struct NodeStatus {
     pub applied: Option<u64>,
     /// It is joined, and its lease runs: as this node knows of itself, and the leader of others.
     pub alive: bool,
+    /// It takes no components: an operator has drained it.
+    pub drained: bool,
+    /// Why the leader does not reach it; empty: it does, or nobody knows.
+    pub problem: String,
 }
 
 /// A node's part in Raft.
@@ -99,6 +103,11 @@ pub(crate) async fn describe(core: &Core, liveness: &Liveness) -> ClusterStatus 
                 incarnation,
                 applied: own.or_else(|| Some(known?.acknowledged)),
                 alive: incarnation.is_some() && lease_runs,
+                drained: match known {
+                    _ if is_own => *core.drained.borrow(),
+                    known => known.is_some_and(|known| known.drained),
+                },
+                problem: known.map_or_else(String::new, |known| known.problem.clone()),
             }
         })
         .collect();
@@ -132,7 +141,7 @@ async fn ask_leader(core: &Core, liveness: &Liveness) -> Option<Vec<pb::NodeProg
         Leader::Me => peer_service::progress(core, liveness),
         Leader::Other { id, address } => {
             let header = Some(core.identity.header(id));
-            let mut client = core.client(&address).ok()?;
+            let mut client = core.client_of(id, &address).ok()?;
             let call = client.progress(pb::ProgressRequest { header });
             let answer = timeout(ASK_LEADER, call).await.ok()?.ok()?;
             Some(answer.into_inner().nodes)

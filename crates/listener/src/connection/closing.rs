@@ -3,10 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::transport::Transport;
 use crate::farewell::Farewell;
 
 /// The last bytes must be taken within this time.
@@ -18,11 +19,11 @@ const DRAIN_BYTES: usize = 16 * 1024 * 1024;
 
 /// Says farewell, closes the write side, and reads on for a while without looking: to close a
 /// socket with input unread makes the system send a reset, which can overtake the farewell.
-pub(super) async fn close(
-    mut reading: OwnedReadHalf,
-    mut writing: OwnedWriteHalf,
-    farewell: &Farewell,
-) {
+pub(super) async fn close(transport: Transport, farewell: &Farewell) {
+    let Transport {
+        mut reading,
+        mut writing,
+    } = transport;
     let said = timeout(FAREWELL_TIMEOUT, async {
         writing.write_all(&farewell.bytes).await?;
         writing.shutdown().await
@@ -33,7 +34,18 @@ pub(super) async fn close(
     }
 }
 
-async fn drain(reading: &mut OwnedReadHalf) -> io::Result<()> {
+/// Closes the write side of a socket on which TLS has said why it fails, and drains it likewise.
+pub(super) async fn close_behind_alert(mut socket: TcpStream) {
+    if matches!(
+        timeout(FAREWELL_TIMEOUT, socket.shutdown()).await,
+        Ok(Ok(()))
+    ) {
+        let _ended = timeout(DRAIN_TIMEOUT, drain(&mut socket)).await;
+    }
+}
+
+/// Reads without looking, to the end of the input or a bound.
+pub(super) async fn drain(reading: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     let mut scratch = vec![0; 16 * 1024];
     let mut drained = 0;
     while drained < DRAIN_BYTES {

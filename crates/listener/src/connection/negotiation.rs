@@ -5,18 +5,19 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use switchyard_registry::ConnectionId;
 use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use super::read_buffer::ReadBuffer;
 use super::reader::note_stream_error;
+use super::transport::Transport;
+use crate::authenticated::Authenticated;
 use crate::farewell::Farewell;
+use crate::live_config::LiveConfig;
+use crate::shaper::Shaper;
+use crate::stop::Stop;
 use crate::stream::Stream;
 use crate::xml::{Framer, Outcome};
-use crate::{
-    CloseReason, Component, ListenerConfig, Outbox, RegisterError, RegisterRequest, Registrar,
-};
+use crate::{Component, ListenerConfig, Outbox, RegisterError, RegisterRequest, Registrar};
 
 /// Bytes that a component may send before its handshake is complete (contract S7).
 const MAX_BYTES: usize = 8 * 1024;
@@ -25,20 +26,33 @@ const MAX_AHEAD: usize = 64 * 1024;
 
 /// A stream up to the point where it is open.
 pub(super) struct Negotiation<'a, R> {
+    /// As of when the connection was accepted.
     pub(super) config: &'a ListenerConfig,
+    /// As of now: a secret that was revoked meanwhile opens nothing.
+    pub(super) live: &'a LiveConfig,
     pub(super) registrar: &'a R,
     pub(super) connection: ConnectionId,
-    pub(super) shutdown: &'a CancellationToken,
-    pub(super) reading: &'a mut OwnedReadHalf,
-    pub(super) writing: &'a mut OwnedWriteHalf,
+    pub(super) stop: &'a Stop,
+    pub(super) transport: &'a mut Transport,
     pub(super) stream: &'a mut Stream,
     pub(super) framer: &'a mut Framer,
     pub(super) buffer: &'a mut ReadBuffer,
+    /// Charged for what is read here, and waited for once the stream is open: until then the bytes
+    /// are bounded anyway.
+    pub(super) shaper: &'a mut Shaper,
     /// When all of it must be over (contract S7).
     pub(super) deadline: Instant,
     pub(super) received: usize,
     /// The name may be registered: whoever ends the connection must unregister it.
     pub(super) holds_name: bool,
+}
+
+/// How far a stream has come.
+pub(super) enum Step {
+    /// The component has proved that it knows the secret.
+    Authenticated(Authenticated),
+    /// TLS begins, and a new stream in it.
+    StartTls,
 }
 
 /// How a negotiation fails.
@@ -65,8 +79,9 @@ impl From<io::Error> for Failure {
 // === impl Negotiation ===
 
 impl<R: Registrar> Negotiation<'_, R> {
-    /// Exchanges headers, and gives the component once its handshake is found valid.
-    pub(super) async fn authenticate(&mut self) -> Result<Component, Failure> {
+    /// Exchanges headers, and gives the component once its handshake is found valid, unless it
+    /// wants TLS first and may have it.
+    pub(super) async fn authenticate(&mut self) -> Result<Step, Failure> {
         let header = loop {
             let read = self.framer.read_header(self.buffer.as_slice());
             match read.map_err(|error| self.stream.xml_error(&error))? {
@@ -79,7 +94,21 @@ impl<R: Registrar> Negotiation<'_, R> {
         self.write(&answer).await?;
         let mut element = BytesMut::new();
         self.read_element(&mut element).await?;
-        Ok(self.stream.handshake(&element)?)
+        if self.stream.wants_tls(&element) {
+            self.proceed().await?;
+            return Ok(Step::StartTls);
+        }
+        let live = self.live.current();
+        let authenticated = self.stream.handshake(&element, &live.secrets)?;
+        Ok(Step::Authenticated(authenticated))
+    }
+
+    /// Agrees to TLS. Whatever was sent behind the request was sent in plain text, by anybody on
+    /// the way perhaps: it must not be taken for part of what comes encrypted.
+    async fn proceed(&mut self) -> Result<(), Failure> {
+        let answer = self.stream.start_tls(self.buffer.as_slice())?;
+        *self.buffer = ReadBuffer::default();
+        self.write(answer).await
     }
 
     /// Registers `component` and tells it so.
@@ -92,6 +121,8 @@ impl<R: Registrar> Negotiation<'_, R> {
             component: component.clone(),
             connection: self.connection,
             conflict: self.config.conflict,
+            scope: self.config.conflict_scope,
+            deadline: self.deadline,
             outbox: Arc::clone(outbox),
         });
         self.holds_name = true;
@@ -132,19 +163,20 @@ impl<R: Registrar> Negotiation<'_, R> {
     ) -> Result<Result<(), RegisterError>, Failure> {
         let mut registering = pin!(registering);
         loop {
-            let ahead = self.buffer.as_slice().len() < MAX_AHEAD;
+            let left = MAX_AHEAD.saturating_sub(self.buffer.as_slice().len());
             tokio::select! {
                 biased;
                 outcome = &mut registering => return Ok(outcome),
-                () = self.shutdown.cancelled() => {
-                    return Err(self.stream.close(CloseReason::SystemShutdown).into());
+                () = self.stop.token.cancelled() => {
+                    return Err(self.stream.close(self.stop.reason()).into());
                 }
                 () = tokio::time::sleep_until(self.deadline) => {
                     return Err(self.stream.timeout().into());
                 }
-                read = self.buffer.read_from(self.reading), if ahead => {
-                    if read? == 0 {
-                        return Err(self.stream.end().into());
+                read = self.buffer.read_from(&mut self.transport.reading, left), if left > 0 => {
+                    match read? {
+                        0 => return Err(self.stream.end().into()),
+                        read => self.shaper.charge(read),
                     }
                 }
             }
@@ -153,18 +185,23 @@ impl<R: Registrar> Negotiation<'_, R> {
 
     /// Reads on; bounded in time and bytes, whatever dribbles in.
     async fn read(&mut self) -> Result<(), Failure> {
-        if self.received >= MAX_BYTES {
+        let left = MAX_BYTES - self.received;
+        if left == 0 {
             return Err(self.stream.flooded().into());
         }
         tokio::select! {
             biased;
-            () = self.shutdown.cancelled() => {
-                Err(self.stream.close(CloseReason::SystemShutdown).into())
+            () = self.stop.token.cancelled() => {
+                Err(self.stream.close(self.stop.reason()).into())
             }
-            read = timeout_at(self.deadline, self.buffer.read_from(self.reading)) => match read {
+            read = timeout_at(
+                self.deadline,
+                self.buffer.read_from(&mut self.transport.reading, left),
+            ) => match read {
                 Ok(Ok(0)) => Err(self.stream.end().into()),
                 Ok(Ok(read)) => {
                     self.received += read;
+                    self.shaper.charge(read);
                     Ok(())
                 }
                 Ok(Err(error)) => Err(error.into()),
@@ -174,7 +211,12 @@ impl<R: Registrar> Negotiation<'_, R> {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        match timeout_at(self.deadline, self.writing.write_all(bytes)).await {
+        let writing = &mut self.transport.writing;
+        let written = timeout_at(self.deadline, async {
+            writing.write_all(bytes).await?;
+            writing.flush().await
+        });
+        match written.await {
             Ok(written) => Ok(written?),
             Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
         }

@@ -3,9 +3,12 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
+
+use super::tls_halves::TlsReadHalf;
+use super::transport::ReadHalf;
 
 /// The buffer of a connection that sends little.
 const MIN_SIZE: usize = 4 * 1024;
@@ -43,18 +46,26 @@ impl ReadBuffer {
         self.bytes.split_to(length).freeze()
     }
 
-    /// Reads what has arrived, or waits until something does; 0 at the end of the input. Nothing
-    /// is lost when the future is dropped before it is ready.
-    pub(super) async fn read_from(&mut self, socket: &mut OwnedReadHalf) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_read_from(cx, socket)).await
+    /// Reads what has arrived, `limit` bytes (one at least) at most, or waits until something does;
+    /// 0 at the end of the input. Nothing is lost when the future is dropped before it is ready.
+    pub(super) async fn read_from(
+        &mut self,
+        socket: &mut ReadHalf,
+        limit: usize,
+    ) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read_from(cx, socket, limit)).await
     }
 
     fn poll_read_from(
         &mut self,
         cx: &mut Context<'_>,
-        socket: &mut OwnedReadHalf,
+        socket: &mut ReadHalf,
+        limit: usize,
     ) -> Poll<io::Result<usize>> {
-        let polled = self.poll_fill(cx, socket);
+        let polled = match socket {
+            ReadHalf::Tcp(socket) => self.poll_fill(cx, socket, limit),
+            ReadHalf::Tls(session) => self.poll_copy(cx, session, limit),
+        };
         if polled.is_pending() && self.bytes.is_empty() {
             self.bytes = BytesMut::new();
         }
@@ -65,20 +76,46 @@ impl ReadBuffer {
         &mut self,
         cx: &mut Context<'_>,
         socket: &mut OwnedReadHalf,
+        limit: usize,
     ) -> Poll<io::Result<usize>> {
         // Memory only once there is something to put into it.
         ready!(socket.as_ref().poll_read_ready(cx))?;
+        let offered = self.make_room(limit);
+        let mut room = (&mut self.bytes).limit(offered);
+        let read = ready!(pin!(socket.read_buf(&mut room)).poll(cx))?;
+        self.adapt(offered, read);
+        Poll::Ready(Ok(read))
+    }
+
+    fn poll_copy(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &TlsReadHalf,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
+        session.poll_take(cx, |arrived| {
+            let offered = self.make_room(limit);
+            let taken = arrived.get(..offered).unwrap_or(arrived);
+            self.bytes.extend_from_slice(taken);
+            self.adapt(offered, taken.len());
+            taken.len()
+        })
+    }
+
+    /// Bytes that fit in, some at least, and no more than `limit`.
+    fn make_room(&mut self, limit: usize) -> usize {
         if self.spare() < self.size / 4 {
             self.bytes.reserve(self.size);
         }
-        let offered = self.spare();
-        let read = ready!(pin!(socket.read_buf(&mut self.bytes)).poll(cx))?;
+        self.spare().min(limit)
+    }
+
+    fn adapt(&mut self, offered: usize, read: usize) {
         if read >= offered {
             self.size = (self.size * 2).min(MAX_SIZE);
         } else if read < self.size / 4 {
             self.size = (self.size / 2).max(MIN_SIZE);
         }
-        Poll::Ready(Ok(read))
     }
 
     fn spare(&self) -> usize {

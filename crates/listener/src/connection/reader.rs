@@ -4,11 +4,12 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::net::tcp::OwnedReadHalf;
 use tokio_util::sync::CancellationToken;
 
 use super::read_buffer::ReadBuffer;
+use super::transport::ReadHalf;
 use crate::metrics::ListenerMetrics;
+use crate::shaper::Shaper;
 use crate::xml::{Framer, Outcome, XmlError};
 use crate::{
     Delivery, Outbox, RouteSession, SenderRule, Stanza, StanzaBatch, StanzaFault, error_reply,
@@ -21,9 +22,10 @@ const IDLE_CAPACITY: usize = 8;
 
 /// Reads an open stream: frames it, checks the stanzas, answers the bad ones and routes the rest.
 pub(super) struct Reader<S> {
-    pub(super) socket: OwnedReadHalf,
+    pub(super) socket: ReadHalf,
     pub(super) framer: Framer,
     pub(super) buffer: ReadBuffer,
+    pub(super) shaper: Shaper,
     pub(super) rule: SenderRule,
     pub(super) session: S,
     pub(super) outbox: Arc<Outbox>,
@@ -53,15 +55,25 @@ pub(super) enum ReadEnd {
     Xml(XmlError),
 }
 
+// === impl ReadEnd ===
+
+impl ReadEnd {
+    /// What an operator may want to know beyond a stream error.
+    pub(super) fn lost(&self) -> Option<String> {
+        match self {
+            Self::Lost(error) => Some(format!("connection lost: {error}")),
+            Self::Stopped => Some("connection lost: it could not be written to".to_owned()),
+            Self::Ended | Self::Xml(_) => None,
+        }
+    }
+}
+
 // === impl Reader ===
 
 impl<S: RouteSession> Reader<S> {
     /// Runs until the stream ends or `stop` is cancelled, which is looked at between batches alone:
     /// whatever was read from the component is routed (contract D1). Gives the socket back.
-    pub(super) async fn run(
-        mut self: Box<Self>,
-        stop: CancellationToken,
-    ) -> (OwnedReadHalf, ReadEnd) {
+    pub(super) async fn run(mut self: Box<Self>, stop: CancellationToken) -> (ReadHalf, ReadEnd) {
         let end = self.read_all(&stop).await;
         (self.socket, end)
     }
@@ -92,9 +104,17 @@ impl<S: RouteSession> Reader<S> {
             tokio::select! {
                 biased;
                 () = &mut stopped => return ReadEnd::Stopped,
-                read = self.buffer.read_from(&mut self.socket) => match read {
+                () = self.shaper.pause(&self.metrics) => {}
+            }
+            tokio::select! {
+                biased;
+                () = &mut stopped => return ReadEnd::Stopped,
+                read = self.buffer.read_from(&mut self.socket, self.shaper.portion()) => match read {
                     Ok(0) => return ReadEnd::Ended,
-                    Ok(read) => ListenerMetrics::add(&self.metrics.bytes_in, read as u64),
+                    Ok(read) => {
+                        ListenerMetrics::add(&self.metrics.bytes_in, read as u64);
+                        self.shaper.charge(read);
+                    }
                     Err(error) => return ReadEnd::Lost(error),
                 },
             }
@@ -189,6 +209,7 @@ impl<S: RouteSession> Reader<S> {
                     bytes: reply.freeze(),
                     count: 1,
                     origin: None,
+                    receipt: None,
                 })
                 .is_ok();
         let count = if answered {

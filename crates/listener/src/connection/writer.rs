@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::transport::WriteHalf;
 use crate::metrics::ListenerMetrics;
-use crate::outbox::{MAX_SLICES, Unwritten, WriteBatch};
+use crate::outbox::{MAX_SLICES, Revoked, Unwritten, WriteBatch};
 use crate::{CloseReason, Delivery, Outbox};
 
 /// Slices that a small write prepares room for.
@@ -20,7 +20,7 @@ const FEW_SLICES: usize = 16;
 
 /// Writes what an outbox holds to its component, until the outbox is closed and empty.
 pub(super) struct Writer {
-    pub(super) socket: OwnedWriteHalf,
+    pub(super) socket: WriteHalf,
     pub(super) outbox: Arc<Outbox>,
     pub(super) metrics: Arc<ListenerMetrics>,
     pub(super) keepalive: Duration,
@@ -29,7 +29,7 @@ pub(super) struct Writer {
 
 /// What a writer leaves behind.
 pub(super) struct Finished {
-    pub(super) socket: OwnedWriteHalf,
+    pub(super) socket: WriteHalf,
     /// Stanzas that the component has not got. The outbox may hold more.
     pub(super) unwritten: Vec<Delivery>,
     /// What was written ends between two stanzas and more can be written.
@@ -42,6 +42,8 @@ enum WriteError {
     Abandoned,
     #[error(transparent)]
     Io(#[from] io::Error),
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
     #[error("the component took no byte for too long")]
     TimedOut,
 }
@@ -110,21 +112,50 @@ impl Writer {
                     () = &mut abandoned => return Err(WriteError::Abandoned),
                 }
             }
+            tokio::select! {
+                biased;
+                flushed = self.flush(batch) => flushed?,
+                () = &mut abandoned => return Err(WriteError::Abandoned),
+            }
             last_write = Instant::now();
         }
     }
 
     async fn write_some(&mut self, batch: &mut WriteBatch) -> Result<(), WriteError> {
         let socket = &mut self.socket;
-        let writing = poll_fn(|cx| poll_write(cx, socket, batch));
+        let writing = poll_fn(|cx| poll_write_valid(cx, socket, batch));
         let written = match timeout(self.write_timeout, writing).await {
-            Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
             Ok(written) => written?,
             Err(_) => return Err(WriteError::TimedOut),
         };
         let stanzas = batch.advance(written);
+        if self.socket.taken().is_none() {
+            batch.confirm();
+        }
         self.count(stanzas, written as u64);
         Ok(())
+    }
+
+    /// Waits until the system has what TLS has taken. However slowly it takes it: only a component
+    /// that takes no byte for `write_timeout` is given up.
+    async fn flush(&mut self, batch: &mut WriteBatch) -> Result<(), WriteError> {
+        let Some(mut taken) = self.socket.taken() else {
+            return Ok(());
+        };
+        loop {
+            let socket = &mut self.socket;
+            let flushing = poll_fn(|cx| poll_flush_valid(cx, socket, batch));
+            if let Ok(flushed) = timeout(self.write_timeout, flushing).await {
+                flushed?;
+                batch.confirm();
+                return Ok(());
+            }
+            let before = taken;
+            taken = self.socket.taken().unwrap_or(before);
+            if taken == before {
+                return Err(WriteError::TimedOut);
+            }
+        }
     }
 
     fn count(&self, stanzas: u64, bytes: u64) {
@@ -140,14 +171,50 @@ fn whitespace() -> Delivery {
         bytes: Bytes::from_static(b" "),
         count: 0,
         origin: None,
+        receipt: None,
     }
+}
+
+/// Writes what may still be written; 0 if nothing is left of the batch.
+fn poll_write_valid(
+    cx: &mut Context<'_>,
+    socket: &mut WriteHalf,
+    batch: &mut WriteBatch,
+) -> Poll<Result<usize, WriteError>> {
+    // Here, not when the batch was taken: the process may have been stopped since then.
+    let is_buffered = socket.taken().is_some();
+    batch.revoke(is_buffered)?;
+    if batch.is_empty() {
+        return Poll::Ready(Ok(0));
+    }
+    match poll_write(cx, socket, batch) {
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
+        Poll::Ready(written) => Poll::Ready(written.map_err(WriteError::from)),
+        Poll::Pending => {
+            // What is in a buffer may still be lost.
+            if !is_buffered {
+                batch.note_progress();
+            }
+            Poll::Pending
+        }
+    }
+}
+
+/// Flushes what may still be written.
+fn poll_flush_valid(
+    cx: &mut Context<'_>,
+    socket: &mut WriteHalf,
+    batch: &mut WriteBatch,
+) -> Poll<Result<(), WriteError>> {
+    batch.revoke(true)?;
+    Pin::new(socket).poll_flush(cx).map_err(WriteError::from)
 }
 
 /// The slices live on the stack of this call alone: in the future they would cost every idle
 /// connection 16 KiB.
 fn poll_write(
     cx: &mut Context<'_>,
-    socket: &mut OwnedWriteHalf,
+    socket: &mut WriteHalf,
     batch: &WriteBatch,
 ) -> Poll<io::Result<usize>> {
     if batch.len() <= FEW_SLICES {
@@ -159,7 +226,7 @@ fn poll_write(
 
 fn poll_write_slices<const N: usize>(
     cx: &mut Context<'_>,
-    socket: &mut OwnedWriteHalf,
+    socket: &mut WriteHalf,
     batch: &WriteBatch,
 ) -> Poll<io::Result<usize>> {
     let mut slices = [IoSlice::new(&[]); N];

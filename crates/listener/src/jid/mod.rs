@@ -6,15 +6,17 @@
 
 mod parts;
 mod plain;
+mod prepared;
 
 use std::borrow::Cow;
 
 use memchr::memchr;
-use precis_profiles::precis_core::profile::PrecisFastInvocation;
+use precis_profiles::precis_core::profile::{PrecisFastInvocation, stabilize};
 use precis_profiles::{OpaqueString, UsernameCaseMapped};
 use switchyard_registry::{Domain, DomainError};
 
 pub use self::parts::JidParts;
+pub use self::prepared::PreparedJid;
 use crate::xml::unescape_attribute;
 
 /// Longest localpart and longest resourcepart in octets (RFC 7622 §3.3, §3.4).
@@ -61,7 +63,7 @@ pub fn check(raw: &[u8]) -> Result<JidParts<'_>, JidError> {
     }
     Domain::prepare(parts.domain())?;
     if let Some(resource) = parts.resource() {
-        check_resource(resource)?;
+        prepared_resource(resource)?;
     }
     Ok(parts)
 }
@@ -95,15 +97,23 @@ pub fn bare_prepared(raw: &[u8]) -> Result<Cow<'_, str>, JidError> {
     Ok(Cow::Owned(format!("{local}@{domain}")))
 }
 
-/// The domain of the JID `raw` as written, unchecked; all of `raw` if it has references. Either
-/// can be given to [`prepared_domain`] in place of `raw`, and equal bytes are equal domains.
+/// The domain of the JID `raw` as written, unchecked; all of `raw` if it has references or is no JID
+/// for having a second `@`. Either can be given to [`prepared_domain`] in place of `raw`, and equal
+/// bytes are equal domains.
 #[must_use]
 pub fn domain_bytes(raw: &[u8]) -> &[u8] {
     if memchr(b'&', raw).is_some() {
         return raw;
     }
     let bare = memchr(b'/', raw).map_or(raw, |slash| &raw[..slash]);
-    memchr(b'@', bare).map_or(bare, |at| &bare[at + 1..])
+    let Some(at) = memchr(b'@', bare) else {
+        return bare;
+    };
+    let domain = &bare[at + 1..];
+    match memchr(b'@', domain) {
+        Some(_) => raw,
+        None => domain,
+    }
 }
 
 /// The domain of `raw` if that is a JID and its domain is its own preparation, both told at first
@@ -126,8 +136,25 @@ pub fn is_domain(raw: &[u8]) -> bool {
     parts.local().is_none() && parts.resource().is_none()
 }
 
+/// Splits `raw` into the parts of a JID, unchecked.
+#[must_use]
+pub fn split(raw: &[u8]) -> JidParts<'_> {
+    JidParts::split(unescape_attribute(raw))
+}
+
 /// Prepares a localpart (RFC 7622 §3.3).
-fn prepared_local(local: &str) -> Result<Cow<'_, str>, JidError> {
+///
+/// # Errors
+///
+/// When it is none.
+pub fn prepared_local(local: &str) -> Result<Cow<'_, str>, JidError> {
+    if plain::is_prepared_local(local) {
+        return Ok(Cow::Borrowed(local));
+    }
+    local_in_full(local)
+}
+
+fn local_in_full(local: &str) -> Result<Cow<'_, str>, JidError> {
     if local.is_empty() {
         return Err(JidError::LocalEmpty);
     }
@@ -135,7 +162,9 @@ fn prepared_local(local: &str) -> Result<Cow<'_, str>, JidError> {
     if local.len() > MAX_PART_LEN {
         return Err(JidError::LocalTooLong);
     }
-    let local = UsernameCaseMapped::enforce(local).map_err(|_| JidError::LocalMalformed)?;
+    // The rules may give what they map to something else in turn, or forbid (RFC 8264 §7).
+    let local = stabilize(local, |local| UsernameCaseMapped::enforce(local))
+        .map_err(|_| JidError::LocalMalformed)?;
     if local.contains(['"', '&', '\'', '/', ':', '<', '>', '@']) {
         return Err(JidError::LocalMalformed);
     }
@@ -145,19 +174,31 @@ fn prepared_local(local: &str) -> Result<Cow<'_, str>, JidError> {
     Ok(local)
 }
 
-/// Checks a resourcepart (RFC 7622 §3.4).
-fn check_resource(resource: &str) -> Result<(), JidError> {
+/// Prepares a resourcepart (RFC 7622 §3.4).
+///
+/// # Errors
+///
+/// When it is none.
+pub fn prepared_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
+    if plain::is_resource(resource) {
+        return Ok(Cow::Borrowed(resource));
+    }
+    resource_in_full(resource)
+}
+
+fn resource_in_full(resource: &str) -> Result<Cow<'_, str>, JidError> {
     if resource.is_empty() {
         return Err(JidError::ResourceEmpty);
     }
     if resource.len() > MAX_PART_LEN {
         return Err(JidError::ResourceTooLong);
     }
-    let prepared = OpaqueString::enforce(resource).map_err(|_| JidError::ResourceMalformed)?;
-    if prepared.len() > MAX_PART_LEN {
+    let resource = stabilize(resource, |resource| OpaqueString::enforce(resource))
+        .map_err(|_| JidError::ResourceMalformed)?;
+    if resource.len() > MAX_PART_LEN {
         return Err(JidError::ResourceTooLong);
     }
-    Ok(())
+    Ok(resource)
 }
 
 #[cfg(test)]

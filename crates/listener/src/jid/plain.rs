@@ -69,6 +69,16 @@ pub(super) fn bare(raw: &[u8]) -> Option<&str> {
     std::str::from_utf8(bare).ok()
 }
 
+/// True of a localpart that is its own preparation, told at first sight.
+pub(super) fn is_prepared_local(local: &str) -> bool {
+    (1..=MAX_PART_LEN).contains(&local.len()) && all(local.as_bytes(), PREPARED_LOCAL)
+}
+
+/// True of a resourcepart that is its own preparation, told at first sight.
+pub(super) fn is_resource(resource: &str) -> bool {
+    (1..=MAX_PART_LEN).contains(&resource.len()) && all(resource.as_bytes(), RESOURCE)
+}
+
 /// The positions of the first `/`, and of the first `@` before it.
 fn delimiters(raw: &[u8]) -> (Option<usize>, Option<usize>) {
     let mut at = None;

@@ -52,6 +52,8 @@ fn contract_v2_what_is_no_jid_is_refused() {
         ("user@a..example", Domain(DomainError::Malformed)),
         ("a.example/\u{7}", ResourceMalformed),
         ("a.example/a&#10;b", ResourceMalformed),
+        // Normalised to a middle dot, which may stand between two "l" alone.
+        ("a.example/\u{387}", ResourceMalformed),
         (&format!("{long}@a.example"), LocalTooLong),
         (&format!("a.example/{long}"), ResourceTooLong),
     ] {
@@ -90,17 +92,21 @@ fn references_cannot_hide_where_a_domain_is() {
         assert_eq!(domain.unwrap().as_str(), "a.example", "{raw}");
     }
     assert_eq!(domain_bytes(b"u@a.example/x@y"), b"a.example");
+    let two = b"u@x@a.example";
+    assert_eq!(prepared_domain(domain_bytes(two)), prepared_domain(two));
     assert!(has_local(b"x&#64;a.example") && !has_local(b"a.example/x@y"));
     assert!(is_domain(b"a.example") && !is_domain(b"a.example&#47;x"));
 }
 
-/// What [`check`] and [`bare_prepared`] would do without the short cut.
-fn in_full(raw: &str) -> Result<String, JidError> {
+/// What [`check`], [`bare_prepared`] and [`PreparedJid`] would do without the short cut: the bare
+/// JID and the resource.
+fn in_full(raw: &str) -> Result<(String, String), JidError> {
     let parts = JidParts::split(Cow::Borrowed(raw));
-    let local = parts.local().map(prepared_local).transpose()?;
+    let local = parts.local().map(local_in_full).transpose()?;
     let domain = Domain::prepare(parts.domain())?;
-    parts.resource().map(check_resource).transpose()?;
-    Ok(local.map_or_else(|| domain.to_string(), |local| format!("{local}@{domain}")))
+    let resource = parts.resource().map(resource_in_full).transpose()?;
+    let bare = local.map_or_else(|| domain.to_string(), |local| format!("{local}@{domain}"));
+    Ok((bare, resource.unwrap_or_default().into_owned()))
 }
 
 proptest! {
@@ -110,8 +116,14 @@ proptest! {
     ) {
         let full = in_full(&raw);
         prop_assert_eq!(check(raw.as_bytes()).map(|_| ()), full.clone().map(|_| ()));
-        if let Ok(full) = full {
-            prop_assert_eq!(bare_prepared(raw.as_bytes()).unwrap(), full);
+        let parts = split(raw.as_bytes());
+        let prepared = PreparedJid::prepare(&parts);
+        prop_assert_eq!(prepared.is_ok(), full.is_ok());
+        if let (Ok((bare, resource)), Ok(prepared)) = (full, prepared) {
+            prop_assert_eq!(bare_prepared(raw.as_bytes()).unwrap(), &*bare);
+            let at = if prepared.local().is_empty() { "" } else { "@" };
+            prop_assert_eq!(format!("{}{at}{}", prepared.local(), prepared.domain()), bare);
+            prop_assert_eq!(prepared.resource(), resource);
         }
     }
 }

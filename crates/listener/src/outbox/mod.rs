@@ -11,27 +11,22 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 
-use bytes::{BufMut, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{CloseReason, Delivery};
+use crate::{AccessRule, CloseReason, Compactor, Delivery, LiveConfig};
 
 pub use counters::OutboxCounters;
 pub use limits::OutboxLimits;
-pub(crate) use write_batch::{MAX_SLICES, Unwritten, WriteBatch};
+pub(crate) use write_batch::{MAX_SLICES, Revoked, Unwritten, WriteBatch};
 
-/// A small delivery keeps the whole buffer alive that it was read into. Once this much is queued,
-/// deliveries below [`COMPACT_BELOW`] are copied, so that memory stays in proportion to the bytes
-/// that the limits count.
+/// Once this much is queued, small deliveries are copied, so that memory stays in proportion to the
+/// bytes that the limits count.
 const COMPACT_FROM: usize = 16 * 1024;
-/// See [`COMPACT_FROM`].
-const COMPACT_BELOW: usize = 4 * 1024;
-/// What a copy of small deliveries is allocated in.
-const COMPACT_CHUNK: usize = 16 * 1024;
 /// An idle outbox keeps room for no more than so many deliveries.
 const IDLE_CAPACITY: usize = 16;
 
@@ -45,6 +40,8 @@ const IDLE_CAPACITY: usize = 16;
 /// which get some room beyond; [`Self::push_reply`] for error replies, which always fit.
 pub struct Outbox {
     limits: OutboxLimits,
+    /// The configuration of its component's listener; none in tests.
+    listener: Option<Arc<LiveConfig>>,
     state: Mutex<State>,
     /// Mirrors the state's condition, written under its lock, so that asking takes no lock.
     congested: AtomicBool,
@@ -60,7 +57,7 @@ struct State {
     closed: Option<CloseReason>,
     /// The writer, if it waits for something to write.
     writer: Option<Waker>,
-    compact: BytesMut,
+    compactor: Compactor,
 }
 
 /// A delivery that an outbox did not take, given back.
@@ -97,23 +94,42 @@ impl PushError {
 // === impl Outbox ===
 
 impl Outbox {
-    /// An empty, open outbox.
+    /// An empty, open outbox that everybody may send to.
     #[must_use]
     pub fn new(limits: OutboxLimits) -> Self {
         Self {
             limits,
+            listener: None,
             state: Mutex::new(State {
                 queue: VecDeque::new(),
                 bytes: 0,
                 closed: None,
                 writer: None,
-                compact: BytesMut::new(),
+                compactor: Compactor::default(),
             }),
             congested: AtomicBool::new(false),
             room: Notify::new(),
             closed: Notify::new(),
             counters: OutboxCounters::default(),
         }
+    }
+
+    /// The outbox of a component that is connected to the listener with this configuration.
+    #[must_use]
+    pub fn of_listener(listener: Arc<LiveConfig>) -> Self {
+        let limits = listener.load().outbox;
+        Self {
+            listener: Some(listener),
+            ..Self::new(limits)
+        }
+    }
+
+    /// The rule in force about who may send to the component (contract L2); `None`: everybody.
+    /// Whoever pushes asks it first: the outbox itself does not look into what it is given.
+    #[must_use]
+    pub fn access(&self) -> Option<Arc<AccessRule>> {
+        let config = self.listener.as_ref()?.load();
+        (!config.access.admits_all()).then(|| Arc::clone(&config.access))
     }
 
     /// Queues what a component of this node sends.
@@ -217,7 +233,7 @@ impl Outbox {
         self.close(CloseReason::Ended);
         let mut state = self.state.lock();
         state.bytes = 0;
-        state.compact = BytesMut::new();
+        state.compactor.shrink();
         std::mem::take(&mut state.queue).into()
     }
 
@@ -315,12 +331,8 @@ impl fmt::Debug for Outbox {
 impl State {
     fn push(&mut self, mut delivery: Delivery) {
         let length = delivery.bytes.len();
-        if self.bytes >= COMPACT_FROM && length < COMPACT_BELOW {
-            if self.compact.capacity() < length {
-                self.compact = BytesMut::with_capacity(COMPACT_CHUNK);
-            }
-            self.compact.put_slice(&delivery.bytes);
-            delivery.bytes = self.compact.split().freeze();
+        if self.bytes >= COMPACT_FROM {
+            delivery.bytes = self.compactor.compact(delivery.bytes);
         }
         self.bytes += length;
         self.queue.push_back(delivery);
@@ -334,7 +346,7 @@ impl State {
             batch.push(delivery);
         }
         if self.queue.is_empty() {
-            self.compact = BytesMut::new();
+            self.compactor.shrink();
             self.queue.shrink_to(IDLE_CAPACITY);
         }
     }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Context;
 
@@ -6,6 +7,7 @@ use futures::FutureExt;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{Consignor, Progress, Receipt};
 
 const LIMITS: OutboxLimits = OutboxLimits {
     soft: 400,
@@ -21,6 +23,52 @@ fn run(first: u32, count: u32) -> Delivery {
         bytes: Bytes::from(text),
         count,
         origin: None,
+        receipt: None,
+    }
+}
+
+/// Keeps account of deliveries that came from afar, numbered as their first stanzas are.
+#[derive(Default)]
+struct Book {
+    revoked: AtomicBool,
+    progress: Mutex<BTreeMap<u64, u32>>,
+    /// Whether each was written.
+    settled: Mutex<BTreeMap<u64, bool>>,
+}
+
+impl Book {
+    fn settle(&self, number: u64, written: bool) {
+        let before = self.settled.lock().insert(number, written);
+        assert_eq!(before, None, "{number} is settled twice");
+    }
+}
+
+impl Consignor for Book {
+    fn may_write(&self) -> bool {
+        !self.revoked.load(Ordering::Relaxed)
+    }
+
+    fn written(&self, number: u64) {
+        self.settle(number, true);
+    }
+
+    fn partly_written(&self, number: u64, progress: Progress) {
+        let before = self.progress.lock().insert(number, progress.stanzas);
+        assert!(before < Some(progress.stanzas), "no progress");
+    }
+
+    fn lost(&self, number: u64) -> bool {
+        self.settle(number, false);
+        true
+    }
+}
+
+/// A run that came from afar.
+fn consigned(book: &Arc<Book>, first: u32, count: u32) -> Delivery {
+    let consignor = Arc::clone(book) as Arc<dyn Consignor>;
+    Delivery {
+        receipt: Some(Receipt::new(consignor, first.into())),
+        ..run(first, count)
     }
 }
 
@@ -54,7 +102,9 @@ fn write(batch: &mut WriteBatch, limit: usize, out: &mut Vec<u8>) -> u64 {
         let room = limit.saturating_sub(out.len() - before);
         out.extend_from_slice(&slice[..slice.len().min(room)]);
     }
-    batch.advance(out.len() - before)
+    let stanzas = batch.advance(out.len() - before);
+    batch.confirm();
+    stanzas
 }
 
 type Push = fn(&Outbox, Delivery) -> Result<(), PushError>;
@@ -97,6 +147,8 @@ proptest! {
         }
         let outbox = Outbox::new(LIMITS);
         let mut batch = WriteBatch::default();
+        let book = Arc::new(Book::default());
+        let mut consignments = Vec::new();
         let (mut next, mut accepted, mut wire, mut counted) = (0, Vec::new(), Vec::new(), 0);
         for step in steps {
             let (count, push) = match step {
@@ -109,6 +161,9 @@ proptest! {
                 }
                 Step::Write(limit) => {
                     counted += write(&mut batch, limit, &mut wire);
+                    if limit % 2 == 0 {
+                        batch.note_progress();
+                    }
                     continue;
                 }
                 Step::Close => {
@@ -117,8 +172,15 @@ proptest! {
                 }
             };
             let queued = outbox.queued_bytes();
-            match push(&outbox, run(next, count)) {
+            let delivery = match step {
+                Step::PushFromPeer(_) => consigned(&book, next, count),
+                _ => run(next, count),
+            };
+            match push(&outbox, delivery) {
                 Ok(()) => {
+                    if let Step::PushFromPeer(_) = step {
+                        consignments.push(next..next + count);
+                    }
                     accepted.extend(next..next + count);
                     match step {
                         Step::Push(_) => prop_assert!(queued < LIMITS.soft),
@@ -128,11 +190,13 @@ proptest! {
                 }
                 Err(PushError::Full(delivery)) => {
                     prop_assert_eq!(delivery.count, count);
+                    delivery.refuse();
                     prop_assert!(queued > LIMITS.soft / 2);
                     prop_assert!(matches!(step, Step::Push(_)) || queued >= LIMITS.hard);
                 }
                 Err(PushError::Closed(delivery)) => {
                     prop_assert_eq!(delivery.count, count);
+                    delivery.refuse();
                     prop_assert_eq!(outbox.close_reason(), Some(CloseReason::Replaced));
                 }
             }
@@ -143,8 +207,59 @@ proptest! {
         unwritten.deliveries.extend(outbox.finish());
         let mut seen = numbers(&wire);
         prop_assert_eq!(seen.len() as u64, counted);
+        for delivery in &mut unwritten.deliveries {
+            if let Some(receipt) = delivery.receipt.take() {
+                prop_assert!(receipt.lost());
+            }
+        }
+        for consigned in consignments {
+            let written = consigned.clone().filter(|number| seen.contains(number)).count();
+            let number = u64::from(consigned.start);
+            let told = match book.settled.lock().get(&number) {
+                Some(true) => consigned.len(),
+                Some(false) => book.progress.lock().get(&number).map_or(0, |told| *told as usize),
+                None => return Err(TestCaseError::fail(format!("{number} is not settled"))),
+            };
+            prop_assert_eq!(told, written, "of {}", number);
+        }
         seen.extend(numbers_of(&unwritten.deliveries));
         prop_assert_eq!(seen, accepted);
+    }
+}
+
+#[test]
+fn contract_d1_what_its_sender_has_answered_is_not_written() {
+    for cut in [None, Some(0), Some(3)] {
+        let book = Arc::new(Book::default());
+        let mut batch = WriteBatch::default();
+        let (first, revoked) = (run(0, 2), consigned(&book, 2, 2));
+        // After the first of its stanzas, and so many bytes of the second.
+        let stanza = revoked.bytes.len() / 2;
+        let limit = cut.map_or(0, |cut| first.bytes.len() + stanza + cut);
+        for delivery in [first, revoked, run(4, 2)] {
+            batch.push(delivery);
+        }
+        let mut wire = Vec::new();
+        write(&mut batch, limit, &mut wire);
+        batch.revoke(false).expect("everybody's lease runs");
+
+        book.revoked.store(true, Ordering::Relaxed);
+        let revoked = batch.revoke(false);
+        assert_eq!(revoked.is_err(), cut == Some(3), "half a stanza is out");
+        if revoked.is_ok() {
+            write(&mut batch, usize::MAX, &mut wire);
+            let expected: &[u32] = if cut.is_none() {
+                &[0, 1, 4, 5]
+            } else {
+                &[0, 1, 2, 4, 5]
+            };
+            assert_eq!(numbers(&wire), expected);
+            assert!(batch.is_empty());
+        }
+        drop(batch);
+        assert_eq!(*book.settled.lock(), BTreeMap::from([(2, false)]));
+        let told = book.progress.lock().get(&2).copied();
+        assert_eq!(told, cut.map(|_| 1), "what was written is known");
     }
 }
 

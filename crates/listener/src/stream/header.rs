@@ -66,6 +66,13 @@ fn check_version(version: &str) -> Result<(), StreamError> {
     Ok(())
 }
 
+/// Whether a header with this version comes from somebody who expects stream features
+/// (RFC 6120 §4.7.5).
+pub(super) fn knows_features(version: Option<&str>) -> bool {
+    let major = version.unwrap_or_default().trim().split('.').next();
+    major.unwrap_or_default().trim_start_matches('0') == "1"
+}
+
 fn check_address(to: Option<&str>) -> Result<Domain, StreamError> {
     let Some(to) = to else {
         return Err(StreamError::new(

@@ -1,8 +1,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::*;
-use crate::Secret;
 use crate::xml::{Framer, Limits};
+use crate::{Secret, SecretSet};
 
 const STREAM: &str = "http://etherx.jabber.org/streams";
 
@@ -43,6 +43,10 @@ fn proof(stream: &Stream, secret: &str) -> String {
     use sha1::{Digest, Sha1};
     let digest = Sha1::digest(format!("{}{secret}", stream.id.as_str()));
     format!("<handshake>{}</handshake>", hex::encode(digest))
+}
+
+fn shake(stream: &mut Stream, element: &str) -> Result<Authenticated, Farewell> {
+    stream.handshake(element.as_bytes(), &Secret::new("secret").into())
 }
 
 #[test]
@@ -180,7 +184,7 @@ fn contract_s5_the_first_element_is_a_valid_handshake() {
     let mut stream = stream();
     stream.header(&usual_header("a.example")).unwrap();
     let valid = proof(&stream, "secret");
-    let component = stream.handshake(valid.as_bytes()).unwrap();
+    let component = shake(&mut stream, &valid).unwrap().component;
     assert_eq!(component.domain.as_str(), "a.example");
     assert_eq!(stream.registered(Ok(())).unwrap(), b"<handshake/>");
     assert_eq!(text(&stream.end().bytes), "</stream:stream>");
@@ -205,7 +209,7 @@ fn contract_s5_anything_else_is_not_authorized() {
         let mut stream = stream();
         stream.id = reference.id.clone();
         stream.header(&usual_header("a.example")).unwrap();
-        let farewell = stream.handshake(element.as_bytes()).unwrap_err();
+        let farewell = shake(&mut stream, &element).unwrap_err();
         assert_eq!(
             condition(&farewell),
             StreamCondition::NotAuthorized,
@@ -220,12 +224,29 @@ fn contract_s5_anything_else_is_not_authorized() {
 }
 
 #[test]
+fn contract_s5_a_name_without_a_secret_is_refused_like_a_wrong_secret() {
+    let table = [(
+        Domain::prepare("a.example").unwrap(),
+        SecretSet::new(Secret::new("secret")),
+    )];
+    let secrets = Secrets::new(None, table.into());
+    let [known, unknown] = ["a.example", "b.example"].map(|name| {
+        let mut stream = stream();
+        stream.header(&usual_header(name)).unwrap();
+        let wrong = proof(&stream, "wrong");
+        let farewell = stream.handshake(wrong.as_bytes(), &secrets).unwrap_err();
+        text(&farewell.bytes)
+    });
+    assert_eq!(known, unknown);
+}
+
+#[test]
 fn contract_s8_names_that_are_taken() {
     let register = |to: &str| {
         let mut stream = stream();
         stream.header(&usual_header(to)).unwrap();
         let valid = proof(&stream, "secret");
-        let outcome = stream.handshake(valid.as_bytes());
+        let outcome = shake(&mut stream, &valid);
         (stream, outcome)
     };
     let refusals = [
@@ -261,7 +282,7 @@ fn contract_s8_r1_a_served_host_is_for_the_registrar_to_refuse() {
         );
         stream.header(&header(&text)).unwrap();
         let valid = proof(&stream, "secret");
-        let component = stream.handshake(valid.as_bytes()).unwrap();
+        let component = shake(&mut stream, &valid).unwrap().component;
         assert_eq!(component.domain.as_str(), "example.org");
         assert_eq!(component.is_subdomain, is_subdomain);
     }
@@ -284,7 +305,7 @@ fn contract_s7_who_is_too_slow_is_told() {
     let mut stream = self::stream();
     stream.header(&usual_header("a.example")).unwrap();
     let valid = proof(&stream, "secret");
-    stream.handshake(valid.as_bytes()).unwrap();
+    shake(&mut stream, &valid).unwrap();
     assert_eq!(
         condition(&stream.timeout()),
         StreamCondition::ResourceConstraint

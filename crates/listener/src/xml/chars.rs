@@ -16,6 +16,9 @@ pub(super) const SPACE: u8 = 4;
 pub(super) const FORBIDDEN: u8 = 8;
 /// Decides where an unfinished tag ends, or that it cannot: a quote or an angle bracket.
 pub(super) const TAG_DELIMITER: u8 = 16;
+/// May stand in the name of a namespace: the characters of URIs (RFC 3986 §2), and all beyond ASCII,
+/// which IRIs have.
+pub(super) const URI: u8 = 32;
 
 /// The classes of each byte.
 pub(super) static CLASS: [u8; 256] = classes();
@@ -31,14 +34,22 @@ const fn classes() -> [u8; 256] {
 }
 
 const fn class_of(byte: u8) -> u8 {
-    match byte {
+    let of_uri = match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%' => URI,
+        b':' | b'/' | b'?' | b'#' | b'[' | b']' | b'@' => URI,
+        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => URI,
+        0x80.. => URI,
+        _ => 0,
+    };
+    let of_xml = match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => NAME_START | NAME,
         b'0'..=b'9' | b'-' | b'.' => NAME,
         b' ' | b'\t' | b'\r' | b'\n' => SPACE,
         b'"' | b'\'' | b'<' | b'>' => TAG_DELIMITER,
         0..=0x1F => FORBIDDEN,
         _ => 0,
-    }
+    };
+    of_uri | of_xml
 }
 
 /// Tells if `byte` has one of the classes in `class`.

@@ -5,7 +5,7 @@ use memchr::{memchr, memchr2, memmem};
 use super::escape::unescape_attribute;
 use super::fault::{Fault, Stop, Wrong};
 use super::name::{self, Name, span};
-use super::namespaces::{COMPONENT_ACCEPT, Namespaces, STREAMS, is_content};
+use super::namespaces::{self, COMPONENT_ACCEPT, Namespaces, STREAMS, is_content};
 use super::rewrite::Rewrite;
 use super::scope::Scope;
 use super::tag::{Attribute, StartTag, TagSearch};
@@ -237,6 +237,7 @@ impl Element {
         if tag.declares {
             let max = limits.max_prefixes;
             self.namespaces.declare(bytes, &self.attributes, max)?;
+            namespaces::check_names_of(bytes, &self.attributes)?;
         }
         if tag.has_prefix {
             let rewrite = &mut self.stanza.rewrite;

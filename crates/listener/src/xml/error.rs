@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use crate::StreamCondition;
+
 /// What kind of thing is wrong with the bytes of a stream; decides its stream error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum XmlErrorKind {
@@ -18,6 +20,20 @@ pub enum XmlErrorKind {
     SecondHeader,
     /// An encoding other than UTF-8 (RFC 6120 §11.6) → `unsupported-encoding`.
     UnsupportedEncoding,
+}
+
+impl XmlErrorKind {
+    /// The stream error that tells it to the peer (contract X1 to X3, S4, S9).
+    #[must_use]
+    pub const fn condition(self) -> StreamCondition {
+        match self {
+            Self::BadFormat => StreamCondition::BadFormat,
+            Self::LooksLike(_) | Self::NotWellFormed => StreamCondition::NotWellFormed,
+            Self::Policy | Self::SecondHeader => StreamCondition::PolicyViolation,
+            Self::Restricted => StreamCondition::RestrictedXml,
+            Self::UnsupportedEncoding => StreamCondition::UnsupportedEncoding,
+        }
+    }
 }
 
 /// Another protocol, recognised by the first bytes of a connection.

@@ -19,6 +19,7 @@ pub(super) struct Fault {
 /// What can be wrong with the bytes of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrong {
+    AttributeInTwoContents,
     AttributeTwice,
     AttributeUnquoted,
     AttributeWithoutSpace,
@@ -47,7 +48,9 @@ pub(super) enum Wrong {
     Mismatch,
     Name,
     NameCharacter,
+    NameTooLong,
     NamespaceDeclaration,
+    NamespaceName,
     NotXml,
     Prefix,
     PrefixXmlns,
@@ -83,9 +86,11 @@ impl Wrong {
     const fn kind(self) -> XmlErrorKind {
         match self {
             Self::Comment | Self::Dtd | Self::Instruction => XmlErrorKind::Restricted,
-            Self::Depth
+            Self::AttributeInTwoContents
+            | Self::Depth
             | Self::EndTagTooLong
             | Self::HeaderTooLong
+            | Self::NameTooLong
             | Self::StanzaTooLong
             | Self::TooManyAttributes
             | Self::TooManyPrefixes => XmlErrorKind::Policy,
@@ -99,6 +104,10 @@ impl Wrong {
 
     const fn text(self) -> &'static str {
         match self {
+            Self::AttributeInTwoContents => {
+                "an attribute that is there in two content namespaces, which are one on a \
+                 component's stream"
+            }
             Self::AttributeTwice => "an attribute that is there twice",
             Self::AttributeUnquoted => "an attribute value without quotes",
             Self::AttributeWithoutSpace => "no white space before an attribute",
@@ -136,7 +145,11 @@ impl Wrong {
             Self::Mismatch => "an end tag that does not match the open element",
             Self::Name => "no name where one must be",
             Self::NameCharacter => "a character that XML does not allow in names",
+            Self::NameTooLong => "a name that is too long",
             Self::NamespaceDeclaration => "a namespace declaration that is not allowed",
+            Self::NamespaceName => {
+                "a namespace with a character that no URI has (RFC 3986), which receivers may refuse"
+            }
             Self::NotXml => "this is not XML",
             Self::Prefix => "a prefix that is not declared",
             Self::PrefixXmlns => "an element with the prefix xmlns",

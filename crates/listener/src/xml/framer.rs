@@ -105,6 +105,12 @@ impl Framer {
         limit: usize,
         out: &mut Vec<Stanza>,
     ) -> Progress {
+        if self.is_empty {
+            return Progress {
+                consumed: 0,
+                outcome: Outcome::End,
+            };
+        }
         // Beyond that offsets would not fit in 32 bits.
         let buffer = buffer.get(..u32::MAX as usize).unwrap_or(buffer);
         let full = out.len().saturating_add(limit);
@@ -113,7 +119,6 @@ impl Framer {
             if !self.element.has_begun() {
                 at = chars::skip_space(buffer, at);
                 match buffer.get(at..).unwrap_or_default() {
-                    _ if self.is_empty => break Outcome::End,
                     [] | [b'<'] => break Outcome::More,
                     [b'<', b'/', ..] if out.len() < full => {
                         break self.end_of_stream(buffer, &mut at);

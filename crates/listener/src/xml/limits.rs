@@ -7,6 +7,8 @@ pub struct Limits {
     /// Bytes of the XML declaration and the stream header together.
     pub max_header_size: u32,
     /// Elements open at once within a first-level element, itself included.
+    ///
+    /// libxml2 ends its stream over more than 256, that of the stream included (contract X4).
     pub max_depth: u32,
     /// Attributes of one element, namespace declarations included.
     pub max_attributes: u32,
@@ -44,7 +46,7 @@ impl Default for Limits {
         Self {
             max_stanza_size: 1 << 20,
             max_header_size: 8192,
-            max_depth: 256,
+            max_depth: 255,
             max_attributes: 128,
             max_prefixes: 128,
         }

@@ -15,6 +15,10 @@ pub(super) struct Name {
     key: u64,
 }
 
+/// Longest name in bytes, prefix included. libxml2 ends its stream over a part of more than 50000,
+/// rxml over one of more than 8192 (contract X4).
+const MAX_NAME: usize = 4096;
+
 pub(super) const FROM: u64 = key(b"from");
 pub(super) const ID: u64 = key(b"id");
 pub(super) const IQ: u64 = key(b"iq");
@@ -135,6 +139,9 @@ impl Name {
             if bytes.get(end) == Some(&b':') {
                 return Wrong::TwoColons.stop(end);
             }
+        }
+        if end - at > MAX_NAME {
+            return Wrong::NameTooLong.stop(at);
         }
         let span = span(at, end);
         Ok(Self {

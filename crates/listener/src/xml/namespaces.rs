@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
+use super::chars::{self, URI};
 use super::escape::unescape_attribute;
 use super::fault::{Fault, Wrong};
 use super::name::Name;
@@ -41,6 +42,14 @@ pub(super) enum Bound {
     Header(usize),
     /// The prefix `xml`.
     Xml,
+}
+
+/// The name of an attribute that has a prefix. Sorts by name, then by place.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct ExpandedName<'a> {
+    local: &'a [u8],
+    namespace: Cow<'a, str>,
+    at: usize,
 }
 
 /// Tells if `namespace` is one that stanzas are sent in, by clients, servers or components. On a
@@ -131,33 +140,25 @@ impl Namespaces {
             let at = tag.name.span.start as usize;
             return Err(Wrong::PrefixXmlns.at(at));
         }
-        let prefixed = |a: &&Attribute| a.name.prefix().is_some() && !a.is_declaration(bytes);
-        for (index, attribute) in attributes.iter().enumerate().filter(|(_, a)| prefixed(a)) {
+        let prefixed = |a: &&Attribute| a.name.has_prefix() && !a.is_declaration(bytes);
+        let mut count = 0;
+        for attribute in attributes.iter().filter(prefixed) {
             resolve(attribute.name)?;
-            let local = attribute.name.local().of(bytes);
-            for other in attributes.iter().take(index).filter(prefixed) {
-                if other.name.local().of(bytes) == local
-                    && self.same_namespace(bytes, attribute.name, other.name, scope)?
-                {
-                    let at = attribute.name.span.start as usize;
-                    return Err(Wrong::AttributeTwice.at(at));
-                }
-            }
+            count += 1;
         }
-        Ok(())
-    }
-
-    fn same_namespace(
-        &self,
-        bytes: &[u8],
-        one: Name,
-        other: Name,
-        scope: &Scope,
-    ) -> Result<bool, Fault> {
-        let one = self.resolve(bytes, one, scope)?;
-        let other = self.resolve(bytes, other, scope)?;
-        let namespace = |bound: Option<Bound>| bound.map(|bound| bound.namespace(bytes, scope));
-        Ok(namespace(one) == namespace(other))
+        if count < 2 {
+            return Ok(());
+        }
+        let mut names = Vec::with_capacity(count);
+        for attribute in attributes.iter().filter(prefixed) {
+            let bound = self.resolve(bytes, attribute.name, scope)?;
+            names.extend(bound.map(|bound| ExpandedName {
+                local: attribute.name.local().of(bytes),
+                namespace: bound.namespace(bytes, scope),
+                at: attribute.name.span.start as usize,
+            }));
+        }
+        unique(names)
     }
 
     /// What the prefix of `name` is bound to; nothing if it has none.
@@ -183,6 +184,47 @@ impl Namespaces {
         }
         let at = name.span.start as usize;
         Err(Wrong::Prefix.at(at))
+    }
+}
+
+/// Checks that no two of `names`, which are those of one element, are the same, here or where the
+/// element is forwarded to: there content namespaces may have become one (contract X5).
+fn unique(mut names: Vec<ExpandedName<'_>>) -> Result<(), Fault> {
+    names.sort_unstable();
+    let fault = |wrong: Wrong, pair: &[ExpandedName<'_>]| {
+        let at = pair.iter().map(|name| name.at).max();
+        wrong.at(at.unwrap_or_default())
+    };
+    let is_local = |pair: &[ExpandedName<'_>]| pair[0].local == pair[1].local;
+    let mut pairs = names.windows(2);
+    if let Some(pair) = pairs.find(|pair| is_local(pair) && pair[0].namespace == pair[1].namespace)
+    {
+        return Err(fault(Wrong::AttributeTwice, pair));
+    }
+    names.retain(|name| is_content(&name.namespace));
+    match names.windows(2).find(|pair| is_local(pair)) {
+        Some(pair) => Err(fault(Wrong::AttributeInTwoContents, pair)),
+        None => Ok(()),
+    }
+}
+
+/// Checks that the namespaces that `attributes` declare have the characters of a URI, which they
+/// should be. expat, with which many components read, puts a character of the component's choice
+/// between namespace and name, and ends the stream over a namespace that has it, unless URIs may
+/// have it: a space with Twisted, `}` with Python's `ElementTree` (contract X4).
+pub(super) fn check_names_of<'a>(
+    bytes: &[u8],
+    attributes: impl IntoIterator<Item = &'a Attribute>,
+) -> Result<(), Fault> {
+    let mut declarations = attributes.into_iter().filter(|a| a.is_declaration(bytes));
+    let wrong = declarations.find(|declaration| {
+        let raw = declaration.value.of(bytes);
+        let is_uri = |name: &[u8]| name.iter().all(|&byte| chars::is(byte, URI));
+        !is_uri(raw) || memchr(b'&', raw).is_some() && !is_uri(unescape_attribute(raw).as_bytes())
+    });
+    match wrong {
+        Some(declaration) => Err(Wrong::NamespaceName.at(declaration.name.span.start as usize)),
+        None => Ok(()),
     }
 }
 

@@ -85,9 +85,15 @@ impl Client {
 
     /// Registers `domain`.
     pub(crate) async fn connect(address: SocketAddr, domain: &str) -> Self {
-        let (mut client, header) = Self::open(address, domain).await;
-        client.send(&handshake(&header.id.unwrap(), SECRET)).await;
+        let mut client = Self::attempt(address, domain, SECRET).await;
         assert_eq!(client.element().await, "<handshake/>");
+        client
+    }
+
+    /// Asks for `domain`; the answer is not awaited.
+    pub(crate) async fn attempt(address: SocketAddr, domain: &str, secret: &str) -> Self {
+        let (mut client, header) = Self::open(address, domain).await;
+        client.send(&handshake(&header.id.unwrap(), secret)).await;
         client
     }
 
@@ -107,6 +113,19 @@ impl Client {
                 return header;
             }
             assert_ne!(self.read().await, 0, "a header is expected");
+        }
+    }
+
+    /// Stream features, which the framer does not take from anybody.
+    pub(crate) async fn features(&mut self) -> String {
+        const END: &str = "</stream:features>";
+        loop {
+            let text = String::from_utf8_lossy(&self.buffer).into_owned();
+            if let Some((features, _)) = text.split_once(END) {
+                self.buffer.advance(features.len() + END.len());
+                return features.to_owned();
+            }
+            assert_ne!(self.read().await, 0, "features are expected");
         }
     }
 
@@ -165,6 +184,12 @@ impl Client {
             .await
             .expect("the server answers")
             .unwrap()
+    }
+
+    /// Reads once; the connection may be broken.
+    pub(crate) async fn try_read(&mut self) -> std::io::Result<usize> {
+        let reading = self.reading.read_buf(&mut self.buffer);
+        timeout(HANG, reading).await.expect("the server answers")
     }
 
     /// Gives the write half away, so that both directions can be used at once.

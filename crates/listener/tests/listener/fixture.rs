@@ -4,8 +4,9 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use switchyard_listener::{Listener, ListenerConfig, ListenerMetrics, Secret};
+use switchyard_listener::{Listener, ListenerConfig, ListenerHandle, ListenerMetrics, Secret};
 use switchyard_registry::Domain;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, yield_now};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,7 @@ pub(crate) struct Fixture {
     pub(crate) address: SocketAddr,
     pub(crate) switch: Arc<Switch>,
     pub(crate) metrics: Arc<ListenerMetrics>,
+    pub(crate) handle: ListenerHandle,
     pub(crate) shutdown: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
 }
@@ -33,21 +35,37 @@ impl Fixture {
         Self::listen(configure, Arc::new(switch))
     }
 
+    /// One of several listeners that share a number of connections.
+    pub(crate) fn within(budget: &Arc<Semaphore>) -> Self {
+        let budget = Arc::clone(budget);
+        let switch = Arc::new(Switch::new());
+        Self::prepared(|_| {}, |listener| listener.within(budget), switch)
+    }
+
     /// Another listener in front of the same router.
     pub(crate) fn beside(&self, configure: impl FnOnce(&mut ListenerConfig)) -> Self {
         Self::listen(configure, Arc::clone(&self.switch))
     }
 
     fn listen(configure: impl FnOnce(&mut ListenerConfig), switch: Arc<Switch>) -> Self {
+        Self::prepared(configure, |listener| listener, switch)
+    }
+
+    fn prepared(
+        configure: impl FnOnce(&mut ListenerConfig),
+        prepare: impl FnOnce(Listener) -> Listener,
+        switch: Arc<Switch>,
+    ) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut config = ListenerConfig::new(address, Secret::new(SECRET));
         config.hosts = Arc::new([Domain::prepare("example.org").unwrap()]);
         configure(&mut config);
-        let listener = Listener::bind(config).unwrap();
+        let listener = prepare(Listener::bind(config).unwrap());
         let shutdown = CancellationToken::new();
         Self {
             address: listener.local_addr(),
             metrics: listener.metrics(),
+            handle: listener.handle(),
             switch: Arc::clone(&switch),
             shutdown: shutdown.clone(),
             serving: tokio::spawn(listener.serve(
@@ -56,6 +74,13 @@ impl Fixture {
                 shutdown,
             )),
         }
+    }
+
+    /// Changes the configuration while the listener serves.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut ListenerConfig)) {
+        let mut config = ListenerConfig::clone(&self.handle.config().load());
+        change(&mut config);
+        self.handle.reload(config).unwrap();
     }
 
     pub(crate) async fn connect(&self, domain: &str) -> Client {

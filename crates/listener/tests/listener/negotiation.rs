@@ -76,11 +76,16 @@ async fn contract_s3_s4_errors_before_the_stream_come_with_a_header() {
 #[tokio::test]
 async fn contract_s5_wrong_handshakes_of_every_length() {
     let fixture = Fixture::start().await;
+    // All at once: one after the other, each would be answered later than the one before.
+    let mut clients = Vec::new();
     for length in 0..=44 {
         let (mut client, _) = fixture.open("a.example").await;
         client
             .send(format!("<handshake>{}</handshake>", "0".repeat(length)))
             .await;
+        clients.push(client);
+    }
+    for mut client in clients {
         client.end(Some("not-authorized")).await;
     }
     assert_eq!(fixture.metrics.auth_failures(), 45);
@@ -188,6 +193,22 @@ async fn contract_s7_bytes_before_the_handshake_are_bounded() {
 }
 
 #[tokio::test]
+async fn contract_s7_not_a_byte_beyond_8_kib_is_taken_for_the_handshake() {
+    let fixture = Fixture::start().await;
+    let negotiation = async |bytes: usize| {
+        let (mut client, id) = fixture.open("a.example").await;
+        let handshake = handshake(&id, SECRET);
+        let padding = bytes - header("a.example").len() - handshake.len();
+        client.send(" ".repeat(padding) + &handshake).await;
+        client
+    };
+    let mut refused = negotiation(8 * 1024 + 1).await;
+    refused.end(Some("policy-violation")).await;
+    let mut accepted = negotiation(8 * 1024).await;
+    assert_eq!(accepted.element().await, "<handshake/>");
+}
+
+#[tokio::test]
 async fn contract_s8_the_newcomer_is_refused() {
     let fixture = Fixture::start().await;
     let mut first = fixture.connect("a.example").await;
@@ -254,13 +275,37 @@ async fn contract_r5_who_leaves_while_being_registered_is_unregistered() {
 }
 
 #[tokio::test]
+async fn contract_d1_what_came_for_a_name_that_was_refused_at_last_is_given_back() {
+    let mut switch = Switch::new();
+    switch.registrations = Semaphore::new(1);
+    let fixture = Fixture::with(|_| {}, switch).await;
+    let mut sender = fixture.connect("a.example").await;
+    let (mut refused, id) = fixture.open("b.example").await;
+    refused.send(handshake(&id, SECRET)).await;
+    until("the name is held", || {
+        fixture.switch.outbox("b.example").is_some()
+    })
+    .await;
+    // The second shows that the first has been routed.
+    sender.send(message("a.example", "b.example", 1)).await;
+    sender.send(message("a.example", "a.example", 2)).await;
+    assert_eq!(sender.element().await, message("a.example", "a.example", 2));
+    fixture.switch.registrations.close();
+    refused.end(Some("resource-constraint")).await;
+    let answer = sender.element().await;
+    assert!(answer.contains("type='error'"), "{answer}");
+    assert_eq!(fixture.metrics.undelivered(), 1);
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_named() {
     let fixture = Fixture::start().await;
     let secret = switchyard_listener::Secret::new(SECRET);
     let config = switchyard_listener::ListenerConfig::new(fixture.address, secret);
     let error = switchyard_listener::Listener::bind(config).unwrap_err();
-    assert!(
-        error.to_string().contains(&fixture.address.to_string()),
-        "{error}"
-    );
+    let expected = format!("cannot listen for components on {}", fixture.address);
+    assert_eq!(error.to_string(), expected);
+    // Whoever prints the causes as well says it once.
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.starts_with("Address already in use"), "{cause}");
 }

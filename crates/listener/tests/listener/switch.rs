@@ -21,7 +21,7 @@ use tokio::time::timeout;
 pub(crate) struct Switch {
     table: Mutex<HashMap<Domain, (ConnectionId, Arc<Outbox>)>>,
     /// A registration is made, then takes one permit before it is confirmed, so that a test can
-    /// hold that up.
+    /// hold that up; closed: it is refused then.
     pub(crate) registrations: Semaphore,
     /// How long a sender waits for a slow receiver.
     pub(crate) patience: Duration,
@@ -76,6 +76,7 @@ impl Switch {
                         bytes: reply.freeze(),
                         count: 1,
                         origin: None,
+                        receipt: None,
                     };
                     origin.push_reply(reply).is_ok()
                 });
@@ -88,9 +89,14 @@ impl Switch {
 
 impl Registrar for Switch {
     async fn register(&self, request: RegisterRequest) -> Result<(), RegisterError> {
+        let (component, connection) = (request.component.clone(), request.connection);
         self.take_name(request)?;
-        self.registrations.acquire().await.unwrap().forget();
-        Ok(())
+        if let Ok(permit) = self.registrations.acquire().await {
+            permit.forget();
+            return Ok(());
+        }
+        self.unregister(&component, connection).await;
+        Err(RegisterError::Unavailable("no cluster quorum".to_owned()))
     }
 
     async fn unregister(&self, component: &Component, connection: ConnectionId) {
@@ -146,6 +152,7 @@ impl RouteSession for Session {
                 bytes: batch.bytes.slice(span.start as usize..span.end as usize),
                 count: run as u32,
                 origin: Some(Arc::clone(&self.sender.outbox)),
+                receipt: None,
             };
             self.deliver(&to, delivery).await;
             stanzas = &stanzas[run..];

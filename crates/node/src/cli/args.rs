@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use switchyard_registry::Domain;
 
-use crate::api_client::parse_address;
-use crate::config::{DEFAULT_API_LISTEN, DEFAULT_HTTP_LISTEN, HostPort};
+use crate::api_client::{ApiAddress, parse_address};
+use crate::config::{DEFAULT_HTTP_LISTEN, HostPort, is_name};
 
 /// A cluster of routers for XMPP components (XEP-0114).
 #[derive(Debug, Parser)]
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Check a configuration file and show what it means
     CheckConfig(CheckConfigArgs),
-    /// Look at the cluster
+    /// Look at the cluster, or change its nodes
     #[command(subcommand)]
     Cluster(ClusterCommand),
     /// List the components of the cluster
@@ -45,22 +45,91 @@ pub(crate) struct CheckConfigArgs {
 /// One command of `cluster`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
+    /// Take a node in that waits at an address, as a learner
+    Add(AddArgs),
+    /// Make certificates for TLS between nodes: an authority for tests and small clusters
+    Certs(CertsArgs),
+    /// Take a node out of service until it is started again; it remains a member
+    Drain(NodeArgs),
+    /// Make a voter of a learner
+    Promote(NodeArgs),
+    /// Remove a node for good: it can come back as a new node only, without its data
+    Remove(NodeArgs),
     /// Show the nodes of the cluster
     Status(ApiArgs),
+}
+
+/// Arguments of `cluster add`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AddArgs {
+    /// Its node.name
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Its cluster.advertise
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) address: HostPort,
+    /// Whom to ask, and how to print
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+/// Arguments of commands that change one node of the cluster.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NodeArgs {
+    /// The node, by name or id
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Whom to ask, and how to print
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+/// Arguments of `cluster certs`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CertsArgs {
+    /// Where the files are, or will be: ca.pem, ca.key, and a .pem and a .key for each certificate
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The node.name of a node that gets a certificate, unless it has one
+    #[arg(long = "node", value_name = "NAME", required = true, value_parser = parse_node_name)]
+    pub(crate) nodes: Vec<String>,
+    /// A DNS name or IP address at which clients of the API reach these nodes, besides localhost
+    #[arg(long = "host", value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+    /// How long the certificates are valid
+    #[arg(long, value_name = "N", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) days: u32,
+}
+
+/// Reads a `node.name` that a certificate can carry.
+fn parse_node_name(text: &str) -> Result<String, String> {
+    match is_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("expected 1 to 63 letters, digits, hyphens, underscores and dots".to_owned()),
+    }
 }
 
 /// Arguments of commands that ask a node.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ApiArgs {
-    /// The API of any node of the cluster
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "SWITCHYARD_API",
-        default_value_t = HostPort::from(DEFAULT_API_LISTEN),
-        value_parser = parse_address,
-    )]
-    pub(crate) api: HostPort,
+    /// The API of any node of the cluster, HOST:PORT or https://HOST:PORT [default: 127.0.0.1:7381]
+    #[arg(long, value_name = "ADDR", env = "SWITCHYARD_API", value_parser = parse_address)]
+    pub(crate) api: Option<ApiAddress>,
+    /// With https: who issued the node's certificate, PEM
+    #[arg(long, value_name = "FILE", env = "SWITCHYARD_CACERT")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// With https: a client certificate, PEM
+    #[arg(long, value_name = "FILE", env = "SWITCHYARD_CERT", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", env = "SWITCHYARD_KEY", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// A file with a token; without it, the token in SWITCHYARD_TOKEN, if there is one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The configuration file of a node on this machine: says what the other options do not
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

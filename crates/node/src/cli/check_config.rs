@@ -3,8 +3,10 @@ use std::path::Path;
 
 use super::args::CheckConfigArgs;
 use super::exit::Failure;
+use super::listener_summary::ListenerSummary;
 use super::output::print;
-use crate::config::{self, ComponentListener, Config, conflict_behaviour_name};
+use super::writable::why_not_writable;
+use crate::config::{self, Config, Entry};
 
 /// Checks a configuration file and shows what would be served.
 pub(crate) fn run(args: &CheckConfigArgs) -> Result<(), Failure> {
@@ -14,6 +16,10 @@ pub(crate) fn run(args: &CheckConfigArgs) -> Result<(), Failure> {
     }
     let file = &args.config;
     let config = &loaded.config;
+    // No error: the node may run as another user, on another machine.
+    if let Some(why) = why_not_writable(&config.node.data_dir) {
+        eprintln!("{}: \"node.data_dir\": {why}", file.display());
+    }
     Ok(print(&Summary { file, config }.to_string())?)
 }
 
@@ -33,7 +39,17 @@ impl Display for Summary<'_> {
             format_args!("{}, data in {}", node.name, node.data_dir.display()),
         )?;
         self.cluster(f)?;
-        line(f, "api", format_args!("{}", self.config.api.listen))?;
+        let api = &self.config.api;
+        let carrier = if api.tls.is_some() {
+            "TLS"
+        } else {
+            "plain text"
+        };
+        let who = match api.access.is_open() {
+            true => "for everybody who reaches it",
+            false => "for readers and administrators",
+        };
+        line(f, "api", format_args!("{}, {carrier}, {who}", api.listen))?;
         if let Some(http) = &self.config.http {
             line(f, "http", format_args!("{}", http.listen))?;
         }
@@ -63,30 +79,23 @@ impl Summary<'_> {
         line(
             f,
             "cluster",
-            format_args!("{peers}, advertised as {}", cluster.advertise),
+            format_args!(
+                "{peers}, advertised as {}, {}",
+                cluster.advertise,
+                match cluster.tls {
+                    Some(_) => "TLS",
+                    None => "plain text",
+                }
+            ),
         )?;
-        line(f, "members", joined(&cluster.members, ", "))
-    }
-}
-
-struct ListenerSummary<'a>(&'a ComponentListener);
-
-impl Display for ListenerSummary<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listener = self.0;
-        let conflict = conflict_behaviour_name(listener.conflict_behaviour);
-        write!(f, "{}, on conflict {conflict}", listener.address)?;
-        match listener.max_stanza_size {
-            Some(size) => write!(f, ", stanzas up to {size} bytes")?,
-            None => write!(f, ", stanzas of any size")?,
+        match &cluster.entry {
+            Entry::Members(members) => line(f, "members", joined(members, ", "))?,
+            Entry::Seeds(seeds) if seeds.is_empty() => {
+                line(f, "seeds", "none: waits for \"switchyard cluster add\"")?;
+            }
+            Entry::Seeds(seeds) => line(f, "seeds", joined(seeds, ", "))?,
         }
-        if !listener.check_from {
-            write!(f, ", any from")?;
-        }
-        if listener.hidden_components {
-            write!(f, ", hidden")?;
-        }
-        Ok(())
+        line(f, "voters", cluster.voters)
     }
 }
 

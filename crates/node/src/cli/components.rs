@@ -1,7 +1,10 @@
+use anyhow::bail;
 use serde::Serialize;
 use switchyard_registry::Domain;
+use switchyard_registry::cluster_api::StatusResponse;
 use switchyard_registry::registry_api::{Component, ListRequest};
 
+use super::api_target;
 use super::args::ComponentsArgs;
 use super::exit::Failure;
 use super::output::{print, print_json};
@@ -10,9 +13,16 @@ use crate::api_client::{ApiClient, Listing};
 
 /// Lists the registered components of the cluster.
 pub(crate) fn run(args: &ComponentsArgs) -> Result<(), Failure> {
+    let target = api_target::resolve(&args.api)?;
     let listing = super::block_on(async {
-        let client = ApiClient::connect(args.api.api.clone()).await?;
-        client.list(request(args)).await
+        let client = ApiClient::connect(target).await?;
+        let listing = client.list(request(args)).await?;
+        if let Some(node) = &args.node
+            && listing.components.is_empty()
+        {
+            check_node(node, &client.status().await?)?;
+        }
+        Ok(listing)
     })?;
     let printed = match args.api.json {
         true => print_json(&ComponentsJson::from(&listing)),
@@ -20,6 +30,18 @@ pub(crate) fn run(args: &ComponentsArgs) -> Result<(), Failure> {
         false => print(&describe_listing(&listing)),
     };
     Ok(printed?)
+}
+
+/// A node of a wrong name has no components either.
+fn check_node(node: &str, status: &StatusResponse) -> anyhow::Result<()> {
+    let names: Vec<&str> = status.nodes.iter().map(|node| node.node.as_str()).collect();
+    if names.is_empty() || names.contains(&node) {
+        return Ok(());
+    }
+    bail!(
+        "no node {node:?} in the cluster: there are {}",
+        names.join(", ")
+    )
 }
 
 fn request(args: &ComponentsArgs) -> ListRequest {
@@ -47,6 +69,7 @@ struct ComponentJson<'a> {
     hidden: bool,
     connection: u64,
     node_id: u64,
+    exclusive: bool,
 }
 
 impl<'a> From<&'a Listing> for ComponentsJson<'a> {
@@ -59,6 +82,7 @@ impl<'a> From<&'a Listing> for ComponentsJson<'a> {
             hidden: component.hidden,
             connection: component.connection,
             node_id: component.node_id,
+            exclusive: component.exclusive,
         };
         Self {
             revision: listing.revision,
@@ -83,17 +107,18 @@ pub(crate) fn describe_listing(listing: &Listing) -> String {
     };
     let mut table = Table::new(["DOMAIN", "NODE", "INCARNATION", "KIND"]);
     for component in &listing.components {
-        let kind = match (component.is_subdomain, component.hidden) {
-            (false, false) => "",
-            (false, true) => "hidden",
-            (true, false) => "subdomain",
-            (true, true) => "subdomain, hidden",
-        };
+        let kinds = [
+            (component.is_subdomain, "subdomain"),
+            (component.hidden, "hidden"),
+            (component.exclusive, "exclusive"),
+        ];
+        let kinds = kinds.into_iter().filter(|(holds, _)| *holds);
+        let kind = kinds.map(|(_, kind)| kind).collect::<Vec<_>>().join(", ");
         table.push([
             component.domain.clone(),
             component.node.clone(),
             component.incarnation.to_string(),
-            kind.to_owned(),
+            kind,
         ]);
     }
     format!("{table}{count} (revision {})\n", listing.revision)
@@ -115,6 +140,7 @@ mod tests {
             hidden: false,
             connection: 3,
             node_id: 11,
+            exclusive: true,
         };
         Listing {
             revision: 42,
@@ -127,14 +153,14 @@ mod tests {
         let json = serde_json::to_string(&ComponentsJson::from(&listing())).unwrap();
         let expected = "{\"revision\":42,\"components\":[{\"domain\":\"a.example\",\
                         \"node\":\"node1\",\"incarnation\":7,\"is_subdomain\":true,\
-                        \"hidden\":false,\"connection\":3,\"node_id\":11}]}";
+                        \"hidden\":false,\"connection\":3,\"node_id\":11,\"exclusive\":true}]}";
         assert_eq!(json, expected);
     }
 
     #[test]
     fn people_see_a_table_or_that_there_is_nothing() {
         let expected = "DOMAIN     NODE   INCARNATION  KIND\n\
-                        a.example  node1  7            subdomain\n\
+                        a.example  node1  7            subdomain, exclusive\n\
                         1 component (revision 42)\n";
         assert_eq!(describe_listing(&listing()), expected);
         for (options, expected) in [

@@ -1,15 +1,19 @@
 //! The command line (contract A3): one file for each command.
 
+mod api_target;
 mod args;
+mod certs;
 mod check_config;
 mod cluster;
 mod components;
 mod demo;
 mod exit;
 mod health;
+mod listener_summary;
 mod output;
 mod serve;
 mod table;
+mod writable;
 
 use std::process::ExitCode;
 
@@ -25,7 +29,7 @@ pub(crate) use output::print;
 pub(crate) use table::Table;
 
 /// Runs the command that the process was started with.
-pub(crate) fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::CheckConfig(args) => check_config::run(&args),
         Command::Cluster(command) => cluster::run(&command),

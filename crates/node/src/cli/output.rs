@@ -17,6 +17,12 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Writes `value` to standard output as one line of JSON.
+pub(crate) fn print_json_line(value: &impl Serialize) -> anyhow::Result<()> {
+    let json = serde_json::to_string(value).context("cannot write JSON")?;
+    print(&(json + "\n"))
+}
+
 /// Writes `value` to standard output as JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(value).context("cannot write JSON")?;

@@ -8,26 +8,37 @@ use super::args::ServeArgs;
 use super::exit::Failure;
 use crate::config;
 use crate::logging;
+use crate::serve::{self, Signals, Start};
 
 /// Runs a node until it is told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let loaded = config::load(&args.config)?;
-    logging::init(loaded.config.general.loglevel).context("cannot start logging")?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
+    let signals = {
+        let _runtime = runtime.enter();
+        Signals::install()?
+    };
+    let loaded = config::load(&args.config)?;
+    let logging = logging::init(loaded.config.general.loglevel).context("cannot start logging")?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let start = Start {
+        config: loaded.config,
+        file: args.config.clone(),
+        logging,
+        signals,
+    };
     let served = match args.exit_with_parent {
         true => runtime.block_on(async {
             tokio::select! {
-                served = crate::serve::run(loaded.config) => served,
+                served = serve::run(start) => served,
                 () = parent_gone() => Err(anyhow::anyhow!("the parent process is gone")),
             }
         }),
-        false => runtime.block_on(crate::serve::run(loaded.config)),
+        false => runtime.block_on(serve::run(start)),
     };
     Ok(served?)
 }

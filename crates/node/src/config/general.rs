@@ -19,6 +19,7 @@ pub(crate) struct General {
 const SKIPPED: &[&str] = &[
     "all_metrics_are_global",
     "component_backend",
+    "cowboy_server_name",
     "default_server_domain",
     "domain_certfile",
     "hide_service_name",

@@ -27,6 +27,14 @@ pub(crate) enum HostPortError {
 // === impl HostPort ===
 
 impl HostPort {
+    /// The host, as in a certificate: without brackets or port.
+    pub(crate) fn host(&self) -> String {
+        match &self.host {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name.clone(),
+        }
+    }
+
     /// True if only this machine can reach it.
     pub(crate) fn is_loopback(&self) -> bool {
         match &self.host {

@@ -2,11 +2,15 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::access::AccessRules;
+use super::acl::Acl;
 use super::problem::Problems;
 use super::section::Section;
+use super::shaper::Shapers;
 use super::sockets::Sockets;
 use super::{
-    Api, Cluster, ComponentListener, Config, ConfigError, Disco, General, Http, Node, mongooseim,
+    Api, Cluster, ComponentListener, Config, ConfigError, Disco, General, Http, Node, Registry,
+    mongooseim,
 };
 
 /// A configuration and what should be said about it.
@@ -55,7 +59,14 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Loaded, ConfigError> {
     let problems = Problems::new(file, text);
     let (table, syntax_errors) = DeTable::parse_recoverable(text);
     for error in &syntax_errors {
-        problems.error(error.span().map(|span| span.start), error.message());
+        match error.span() {
+            Some(span) => problems.error(Some(span.start), syntax_error(error, text.get(span))),
+            // Such as tables within tables without end.
+            None => problems.error(
+                None,
+                format!("the TOML cannot be read: {}", error.message()),
+            ),
+        }
     }
     // After a syntax error anything may be missing: to complain about that would mislead.
     let config = match syntax_errors.is_empty() {
@@ -69,22 +80,29 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Loaded, ConfigError> {
     })
 }
 
+/// What the parser has to say, with the key where it leaves out which. It does not quote values, which
+/// may be secrets.
+fn syntax_error(error: &toml::de::Error, at: Option<&str>) -> String {
+    match (error.message(), at) {
+        (message @ "duplicate key", Some(key)) => format!("{message} {key}"),
+        (message, _) => message.to_owned(),
+    }
+}
+
 fn read(mut root: Section<'_>, problems: &Problems) -> Option<Config> {
     let mut sockets = Sockets::default();
     let general = root.section("general").map(General::read);
-    let node = match root.section("node") {
-        Some(section) => Node::read(section),
-        None => {
-            root.error_at_key("node.name", "missing: every node needs a name of its own");
-            None
-        }
-    };
+    // A file that is empty, as one that is being written may be for a moment, is no configuration:
+    // a reload would close every port.
+    let may_lack_name = root.has("listen") && !root.has("cluster");
+    let node = Node::read(&mut root, may_lack_name);
     let cluster = root.section("cluster").map(|section| {
         let at = section.place_of("listen");
         let cluster = Cluster::read(section, node.as_ref().map(|node| node.name.as_str()))?;
         sockets.add(cluster.listen, "[cluster]", at, problems);
         Some(cluster)
     });
+    let registry = root.section("registry").map(Registry::read);
     let api_at = root.place_of("api");
     let api = root.section("api").map(Api::read).unwrap_or_default();
     sockets.add(api.listen, "[api]", api_at, problems);
@@ -93,9 +111,13 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Option<Config> {
     if let Some(http) = &http {
         sockets.add(http.listen, "[http]", http_at, problems);
     }
-    let listeners = read_listeners(&mut root, &mut sockets, problems);
+    let hosts = general.as_ref().map_or(&[][..], |general| &general.hosts);
+    let acl = Acl::read(root.section("acl"), hosts);
+    let rules = AccessRules::read(root.section("access"), &acl, problems);
+    let shapers = Shapers::read(root.section("shaper"));
+    let listeners = read_listeners(&mut root, &rules, &shapers, &mut sockets, problems);
+    acl.warn_of_what_is_left_out(problems);
     let disco = read_modules(&mut root);
-    root.refuse_unless("registry", |_| false);
     root.skip(mongooseim::SECTIONS, SKIPPED);
     root.finish();
     let cluster = match cluster {
@@ -106,6 +128,7 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Option<Config> {
         general: general.unwrap_or_default(),
         node: node?,
         cluster,
+        registry: registry.unwrap_or_default(),
         api,
         http,
         listeners,
@@ -116,6 +139,8 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Option<Config> {
 /// `[listen]`. A listener that is wrong has been reported and is left out.
 fn read_listeners(
     root: &mut Section<'_>,
+    rules: &AccessRules<'_>,
+    shapers: &Shapers<'_>,
     sockets: &mut Sockets,
     problems: &Problems,
 ) -> Vec<ComponentListener> {
@@ -129,17 +154,23 @@ fn read_listeners(
     let mut listeners = Vec::new();
     for section in listen.sections("component") {
         let at = section.place_of("port");
-        if let Some(listener) = ComponentListener::read(section) {
-            sockets.add(listener.address, "[[listen.component]]", at, problems);
+        if let Some(listener) = ComponentListener::read(section, rules, shapers) {
+            let name = "[[listen.component]]";
+            match listener.reuse_port {
+                true => sockets.add_shared(listener.address, name, at, problems),
+                false => sockets.add(listener.address, name, at, problems),
+            }
             listeners.push(listener);
         }
     }
-    if listen.value("service").is_some() {
-        listen.error_at_key(
-            "service",
-            "is called listen.component in this version of the syntax",
-        );
+    // As MongooseIM on Linux, `[::]` takes IPv4 as well, unless that belongs to something else.
+    for listener in &mut listeners {
+        listener.ipv6_only = sockets.has_ipv4_on(listener.address.port());
     }
+    listen.refuse_with(
+        "service",
+        "was the name before MongooseIM 6.4: write [[listen.component]]",
+    );
     listen.skip(mongooseim::LISTENERS, SKIPPED);
     listen.finish();
     listeners

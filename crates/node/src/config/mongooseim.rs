@@ -3,8 +3,6 @@
 
 /// Sections.
 pub(crate) const SECTIONS: &[&str] = &[
-    "acl",
-    "access",
     "auth",
     "host_config",
     "instrumentation",
@@ -12,7 +10,6 @@ pub(crate) const SECTIONS: &[&str] = &[
     "outgoing_pools",
     "s2s",
     "services",
-    "shaper",
 ];
 
 /// Kinds of listeners, `[[listen.KIND]]`.
@@ -40,6 +37,7 @@ pub(crate) const MODULES: &[&str] = &[
     "mod_external_filter",
     "mod_fast_auth_token",
     "mod_global_distrib",
+    "mod_http_notification",
     "mod_http_upload",
     "mod_inbox",
     "mod_inbox_commands",
@@ -62,6 +60,7 @@ pub(crate) const MODULES: &[&str] = &[
     "mod_privacy",
     "mod_private",
     "mod_pubsub",
+    "mod_pubsub_old",
     "mod_push_service_mongoosepush",
     "mod_register",
     "mod_revproxy",

@@ -43,6 +43,11 @@ impl Problems {
         }
     }
 
+    /// Where the file is: what it refers to is looked for there, unless an absolute path is given.
+    pub(crate) fn directory(&self) -> &Path {
+        self.file.parent().unwrap_or_else(|| Path::new(""))
+    }
+
     /// Notes an error at byte `offset`.
     pub(crate) fn error(&self, offset: Option<usize>, message: impl Into<String>) {
         self.errors.borrow_mut().push(self.problem(offset, message));
@@ -52,6 +57,11 @@ impl Problems {
     pub(crate) fn warning(&self, offset: Option<usize>, message: impl Into<String>) {
         let problem = self.problem(offset, message);
         self.warnings.borrow_mut().push(problem);
+    }
+
+    /// The line of byte `at`, counted from 1.
+    pub(crate) fn line(&self, at: usize) -> usize {
+        self.line_ends.partition_point(|&end| end < at) + 1
     }
 
     /// The warnings, or the errors if there are any.
@@ -72,7 +82,7 @@ impl Problems {
     }
 
     fn problem(&self, offset: Option<usize>, message: impl Into<String>) -> Problem {
-        let line = offset.map(|at| self.line_ends.partition_point(|&end| end < at) + 1);
+        let line = offset.map(|at| self.line(at));
         Problem {
             line,
             message: message.into(),

@@ -1,3 +1,6 @@
+use std::fmt;
+use std::path::Path;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -15,7 +18,7 @@ pub(crate) struct Section<'a> {
     at: Option<usize>,
     table: &'a DeTable<'a>,
     /// Keys asked for.
-    known: Vec<&'static str>,
+    known: Vec<&'a str>,
     problems: &'a Problems,
 }
 
@@ -31,8 +34,14 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Its keys, where they name things that the file itself defines.
+    pub(crate) fn keys(&self) -> Vec<&'a str> {
+        let keys = self.table.iter().map(|(key, _)| key.get_ref());
+        keys.map(|key| -> &'a str { key }).collect()
+    }
+
     /// The value of `key`, which is known from here on.
-    pub(crate) fn value(&mut self, key: &'static str) -> Option<Value<'a>> {
+    pub(crate) fn value(&mut self, key: &'a str) -> Option<Value<'a>> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
@@ -42,7 +51,7 @@ impl<'a> Section<'a> {
     /// The value of `key`, if it is there and right.
     pub(crate) fn optional<T>(
         &mut self,
-        key: &'static str,
+        key: &'a str,
         parse: impl FnOnce(Value<'a>) -> Parsed<T>,
     ) -> Option<T> {
         let value = self.value(key)?;
@@ -52,15 +61,25 @@ impl<'a> Section<'a> {
     /// The value of `key`, which must be there.
     pub(crate) fn required<T>(
         &mut self,
-        key: &'static str,
+        key: &'a str,
         parse: impl FnOnce(Value<'a>) -> Parsed<T>,
     ) -> Option<T> {
         self.require(key);
         self.optional(key, parse)
     }
 
+    /// True if there is a `key`.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Notes an error of the section as a whole.
+    pub(crate) fn error_here(&self, message: &str) {
+        self.problems.error(self.at, message);
+    }
+
     /// Notes an error if there is no `key`.
-    pub(crate) fn require(&self, key: &'static str) {
+    pub(crate) fn require(&self, key: &str) {
         if !self.table.contains_key(key) {
             let message = format!("missing key \"{}\"", self.path_of(key));
             self.problems.error(self.at, message);
@@ -70,7 +89,7 @@ impl<'a> Section<'a> {
     /// The elements of the array `key` that are right, with their places; `None` without the key.
     pub(crate) fn list<T>(
         &mut self,
-        key: &'static str,
+        key: &'a str,
         parse: impl Fn(Value<'a>) -> Parsed<T>,
     ) -> Option<Vec<(usize, T)>> {
         let value = self.value(key)?;
@@ -89,7 +108,7 @@ impl<'a> Section<'a> {
     /// The array `key`, each element of which may occur once.
     pub(crate) fn set<T: PartialEq>(
         &mut self,
-        key: &'static str,
+        key: &'a str,
         parse: impl Fn(Value<'a>) -> Parsed<T>,
     ) -> Option<Vec<T>> {
         let mut set = Vec::new();
@@ -104,7 +123,7 @@ impl<'a> Section<'a> {
     }
 
     /// The table `key`.
-    pub(crate) fn section(&mut self, key: &'static str) -> Option<Self> {
+    pub(crate) fn section(&mut self, key: &'a str) -> Option<Self> {
         let value = self.value(key)?;
         match value.get() {
             DeValue::Table(table) => Some(self.child(key, value, table)),
@@ -113,7 +132,7 @@ impl<'a> Section<'a> {
     }
 
     /// The tables of the array `key`.
-    pub(crate) fn sections(&mut self, key: &'static str) -> Vec<Self> {
+    pub(crate) fn sections(&mut self, key: &'a str) -> Vec<Self> {
         let Some(value) = self.value(key) else {
             return Vec::new();
         };
@@ -130,6 +149,22 @@ impl<'a> Section<'a> {
         elements.iter().filter_map(element).collect()
     }
 
+    /// All entries, in place of [`Self::finish`], in the order of the file: key, its byte offset,
+    /// value. For a table whose keys are names that the operator chooses.
+    pub(crate) fn entries(self) -> Vec<(&'a str, usize, Value<'a>)> {
+        let entries = self.table.iter();
+        let mut entries: Vec<(&str, _, _)> = entries
+            .map(|(key, value)| (&**key.get_ref(), key.span().start, Value(value)))
+            .collect();
+        entries.sort_by_key(|(_, at, _)| *at);
+        entries
+    }
+
+    /// Where files are looked for that the section refers to.
+    pub(crate) fn directory(&self) -> &'a Path {
+        self.problems.directory()
+    }
+
     /// Skips the tables and values of `keys` that are there, and says why.
     pub(crate) fn skip(&mut self, keys: &[&'static str], why: &str) {
         for key in keys {
@@ -143,7 +178,7 @@ impl<'a> Section<'a> {
     /// Refuses `key` unless it says what happens anyway: a later version will know more.
     pub(crate) fn refuse_unless(
         &mut self,
-        key: &'static str,
+        key: &'a str,
         harmless: impl FnOnce(&DeValue<'a>) -> bool,
     ) {
         let Some(value) = self.value(key) else { return };
@@ -152,22 +187,40 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Refuses `key`, and says why.
+    pub(crate) fn refuse_with(&mut self, key: &'static str, why: &str) {
+        if self.value(key).is_some() {
+            self.error_at_key(key, why);
+        }
+    }
+
     /// Notes an error about the value of `key`.
-    pub(crate) fn error_at_key(&self, key: &'static str, message: &str) {
+    pub(crate) fn error_at_key(&self, key: &str, message: &str) {
         let message = format!("\"{}\": {message}", self.path_of(key));
         self.problems.error(self.place_of(key), message);
     }
 
     /// Notes an error about a part, at byte `at`, of the value of `key`.
-    pub(crate) fn error(&self, at: usize, key: &'static str, message: &str) {
+    pub(crate) fn error(&self, at: usize, key: &str, message: &str) {
         let message = format!("\"{}\": {message}", self.path_of(key));
         self.problems.error(Some(at), message);
     }
 
+    /// Notes a warning about a part, at byte `at`, of the value of `key`.
+    pub(crate) fn warn(&self, at: usize, key: &str, message: &str) {
+        let message = format!("\"{}\": {message}", self.path_of(key));
+        self.problems.warning(Some(at), message);
+    }
+
     /// Notes a warning about the value of `key`.
-    pub(crate) fn warn_at_key(&self, key: &'static str, message: &str) {
+    pub(crate) fn warn_at_key(&self, key: &str, message: &str) {
         let message = format!("\"{}\": {message}", self.path_of(key));
         self.problems.warning(self.place_of(key), message);
+    }
+
+    /// What is said about the value of `key`.
+    pub(crate) fn about(&self, key: &str, message: &impl fmt::Display) -> String {
+        format!("\"{}\": {message}", self.path_of(key))
     }
 
     /// Reports every key that nobody has asked for.
@@ -188,7 +241,7 @@ impl<'a> Section<'a> {
         entry.map(|(key, _)| key.span().start).or(self.at)
     }
 
-    fn child(&self, key: &'static str, value: Value<'a>, table: &'a DeTable<'a>) -> Self {
+    fn child(&self, key: &str, value: Value<'a>, table: &'a DeTable<'a>) -> Self {
         Self {
             path: self.path_of(key),
             at: Some(value.at()),
@@ -198,7 +251,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn accept<T>(&self, key: &'static str, parsed: Parsed<T>) -> Option<T> {
+    /// Notes the error of `parsed`, which is the value of `key` or a part of it.
+    pub(crate) fn accept<T>(&self, key: &str, parsed: Parsed<T>) -> Option<T> {
         match parsed {
             Ok(value) => Some(value),
             Err(complaint) => {

@@ -1,17 +1,22 @@
 /// Beyond this the nearest name is no likelier than any other.
 const LEAST_SIMILARITY: f64 = 0.75;
 
+/// The name that `given` was probably meant to be, if it is near one.
+pub(crate) fn nearest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let given = given.to_lowercase();
+    let rated = names.map(|name| (strsim::jaro_winkler(&given, name), name));
+    let best = rated.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    best.filter(|(similarity, _)| *similarity >= LEAST_SIMILARITY)
+        .map(|(_, name)| name)
+}
+
 /// What `given` may have been meant to be: `did you mean "password"?`, or all there is if nothing
 /// is near.
 pub(crate) fn suggestion<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
-    let similarity = |name: &&str| strsim::jaro_winkler(&given.to_lowercase(), name);
-    let nearest = names
-        .iter()
-        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    match nearest {
-        Some(name) if similarity(name) >= LEAST_SIMILARITY => format!("did you mean \"{name}\"?"),
-        _ => format!("possible here: {}", names.join(", ")),
+    match nearest(given, names.iter().copied()) {
+        Some(name) => format!("did you mean \"{name}\"?"),
+        None => format!("possible here: {}", names.join(", ")),
     }
 }
 

@@ -106,6 +106,16 @@ pub(crate) fn positive_or_infinity(value: Value<'_>) -> Parsed<Option<u64>> {
     }
 }
 
+/// An integer that is not negative, or the string `"infinity"`, which is `None`.
+pub(crate) fn whole_or_infinity(value: Value<'_>) -> Parsed<Option<u64>> {
+    match value.get() {
+        DeValue::Integer(integer) => in_range(value, integer, &(0..=u64::MAX)).map(Some),
+        DeValue::String(string) if string == "infinity" => Ok(None),
+        DeValue::String(_) => value.complain("expected an integer from 0 or \"infinity\""),
+        _ => value.expected("an integer from 0 or \"infinity\""),
+    }
+}
+
 /// A positive number of milliseconds, or `"infinity"`, which is `None`.
 pub(crate) fn millis_or_infinity(value: Value<'_>) -> Parsed<Option<Duration>> {
     Ok(positive_or_infinity(value)?.map(Duration::from_millis))

@@ -9,7 +9,7 @@ use super::nodes::{Nodes, ready};
 use super::plan::{NodePlan, PASSWORD, plan};
 use super::screen::{Screen, Standing};
 use super::signals::Signals;
-use crate::api_client::ApiClient;
+use crate::api_client::{ApiClient, ApiTarget};
 use crate::cli::print;
 
 /// How long messages that are under way at the end may take.
@@ -51,7 +51,7 @@ async fn exchange(
     }
     let exchange =
         Exchange::start(first.ports.components, second.ports.components, PASSWORD).await?;
-    let api = ApiClient::connect(third.ports.api.into()).await?;
+    let api = ApiClient::connect(ApiTarget::plain(third.ports.api.into())).await?;
     let show = show(plan, &api, &exchange);
     tokio::select! {
         shown = show => shown?,

@@ -8,6 +8,9 @@ mod reply;
 mod uptime;
 mod version;
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use switchyard_listener::StanzaCondition;
 use switchyard_registry::{Domain, Registration};
@@ -20,7 +23,7 @@ use crate::config::Disco;
 /// Answers for the served hosts.
 #[derive(Debug)]
 pub(crate) struct Entity {
-    disco: Disco,
+    disco: ArcSwap<Disco>,
     started: Instant,
 }
 
@@ -52,9 +55,14 @@ impl Entity {
     /// An entity that has been up since now.
     pub(crate) fn new(disco: Disco) -> Self {
         Self {
-            disco,
+            disco: ArcSwap::from_pointee(disco),
             started: Instant::now(),
         }
+    }
+
+    /// Tells what `disco` says from here on.
+    pub(crate) fn set_disco(&self, disco: Disco) {
+        self.disco.store(Arc::new(disco));
     }
 
     /// Answers an iq request (contract H1). `components` lists what is registered in the cluster.
@@ -74,20 +82,17 @@ impl Entity {
             return UNKNOWN;
         }
         let reply = Reply::to(&query);
+        let disco = self.disco.load();
         let written = match (query.namespace.as_str(), query.name.as_str()) {
             (disco_info::NAMESPACE | disco_items::NAMESPACE, "query") if query.node.is_some() => {
                 return Answer::Error(StanzaCondition::ItemNotFound, "there is no such node here");
             }
             (disco_info::NAMESPACE, "query") => {
-                reply.with(|writer| disco_info::write(writer, &self.disco.server_info))
+                reply.with(|writer| disco_info::write(writer, &disco.server_info))
             }
             (disco_items::NAMESPACE, "query") => {
-                let items = disco_items::Items::new(
-                    &self.disco,
-                    request.host,
-                    request.from_user,
-                    components(),
-                );
+                let items =
+                    disco_items::Items::new(&disco, request.host, request.from_user, components());
                 reply.with(|writer| items.write(writer))
             }
             (ping::NAMESPACE, "ping") => reply.with(|_| Ok(())),
@@ -126,6 +131,7 @@ mod tests {
             connection: ConnectionId(1),
             is_subdomain,
             hidden,
+            exclusive: false,
         }
     }
 

@@ -29,6 +29,11 @@ impl Readiness {
             conditions,
         }
     }
+
+    /// All conditions are met.
+    pub(crate) const fn is_ready(&self) -> bool {
+        self.ready
+    }
 }
 
 impl IntoResponse for Readiness {

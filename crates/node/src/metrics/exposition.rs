@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
@@ -24,6 +25,14 @@ struct Read<F> {
 struct ReadFamily<F> {
     metric: Read<F>,
     label: &'static str,
+}
+
+/// A counter of seconds, with a value for each value of a label.
+struct ReadSeconds<F> {
+    name: &'static str,
+    help: &'static str,
+    label: &'static str,
+    read: F,
 }
 
 // === impl Metrics ===
@@ -107,6 +116,22 @@ impl Metrics {
         self.add(ReadFamily { metric, label });
     }
 
+    /// Adds a counter of seconds for each value of `label` that `read` gives.
+    pub(crate) fn seconds(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        label: &'static str,
+        read: impl Fn() -> Vec<(String, Duration)> + Send + Sync + 'static,
+    ) {
+        self.add(ReadSeconds {
+            name,
+            help,
+            label,
+            read,
+        });
+    }
+
     /// All values as of now, in the OpenMetrics text format.
     pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
         let mut page = String::new();
@@ -166,6 +191,27 @@ impl<F: Fn() -> Vec<(String, u64)> + Send + Sync + 'static> Collector for ReadFa
 impl<F> fmt::Debug for ReadFamily<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.metric.fmt(f)
+    }
+}
+
+// === impl ReadSeconds ===
+
+impl<F: Fn() -> Vec<(String, Duration)> + Send + Sync + 'static> Collector for ReadSeconds<F> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let kind = MetricType::Counter;
+        let mut family = encoder.encode_descriptor(self.name, self.help, None, kind)?;
+        for (label, time) in (self.read)() {
+            let labels = [(self.label, label)];
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_counter::<NoLabelSet, f64, u64>(&time.as_secs_f64(), None)?;
+        }
+        Ok(())
+    }
+}
+
+impl<F> fmt::Debug for ReadSeconds<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReadSeconds").field(&self.name).finish()
     }
 }
 

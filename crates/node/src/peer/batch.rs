@@ -7,7 +7,7 @@ use super::{Destination, Parcel, proto};
 /// Puts `parcels`, numbered from `first_seq`, into a frame. Each destination is named once.
 pub(super) fn encode<'a>(
     first_seq: u64,
-    first_unacked: u64,
+    rejects_seen: u64,
     parcels: impl Iterator<Item = &'a Parcel>,
 ) -> proto::Batch {
     let mut names = Names::default();
@@ -20,7 +20,7 @@ pub(super) fn encode<'a>(
         .collect();
     proto::Batch {
         first_seq,
-        first_unacked,
+        rejects_seen,
         destinations: names.destinations,
         parcels,
     }

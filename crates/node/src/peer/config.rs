@@ -1,6 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use switchyard_registry::{Incarnation, NodeId};
+use switchyard_registry::{Dialer, Incarnation, NameCheck, NodeId, TcpDialer};
 
 use super::WindowLimits;
 
@@ -19,6 +20,10 @@ pub(crate) struct PeersConfig {
     pub(crate) batch_bytes: usize,
     /// How long links wait for what.
     pub(crate) timings: Timings,
+    /// How to connect to peers.
+    pub(crate) dialer: Arc<dyn Dialer>,
+    /// What sees that peers speak as themselves; `None`: they prove nothing.
+    pub(crate) names: Option<NameCheck>,
 }
 
 /// How long links wait for what.
@@ -52,7 +57,7 @@ pub(crate) struct Life {
 }
 
 impl PeersConfig {
-    /// The settings that suit a data centre.
+    /// The settings that suit a data centre; connections are of plain TCP.
     pub(crate) fn new(cluster: String, node: NodeId, name: String) -> Self {
         Self {
             cluster,
@@ -61,6 +66,8 @@ impl PeersConfig {
             window: WindowLimits::default(),
             batch_bytes: 256 * 1024,
             timings: Timings::default(),
+            dialer: Arc::new(TcpDialer),
+            names: None,
         }
     }
 }

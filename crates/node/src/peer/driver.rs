@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use switchyard_registry::Incarnation;
+use switchyard_registry::{Connector, Incarnation, PeerAddress};
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
 use tonic::Streaming;
@@ -128,7 +128,7 @@ impl Driver {
         let attempt = async {
             let channel = self
                 .endpoint()?
-                .connect()
+                .connect_with_connector(self.connector())
                 .await
                 .map_err(LinkError::Connect)?;
             self.shake_hands(channel, own).await
@@ -141,6 +141,14 @@ impl Driver {
     fn endpoint(&self) -> Result<Endpoint, LinkError> {
         let address = self.link.address();
         transport::endpoint(&address, &self.config.timings).ok_or(LinkError::Address(address))
+    }
+
+    fn connector(&self) -> Connector {
+        let peer = PeerAddress {
+            address: self.link.address(),
+            name: Some(self.link.peer().name.to_string()),
+        };
+        Connector::new(Arc::clone(&self.config.dialer), peer)
     }
 
     async fn shake_hands(&self, channel: Channel, own: &Life) -> Result<Connection, LinkError> {
@@ -199,7 +207,7 @@ impl Driver {
 
     fn take(&self, response: LinkResponse) -> Result<(), LinkError> {
         match response.frame {
-            Some(Frame::Ack(ack)) => self.link.ack(ack)?,
+            Some(Frame::Ack(ack)) => self.link.ack(&ack)?,
             Some(Frame::Reject(reject)) => self.link.reject(&reject)?,
             Some(Frame::Congestion(congestion)) => {
                 let to = congestion.destination.as_ref();

@@ -51,7 +51,7 @@ pub(super) enum Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) session: u64,
-    pub(super) first_unacked: u64,
+    pub(super) rejects_seen: u64,
     pub(super) sent_through: u64,
 }
 
@@ -79,7 +79,7 @@ pub(super) fn say(
         }),
         receiver_id: receiver.0.0,
         receiver_incarnation: receiver.1.0,
-        first_unacked: position.first_unacked,
+        rejects_seen: position.rejects_seen,
         sent_through: position.sent_through,
     }
 }
@@ -99,7 +99,7 @@ pub(super) fn check(
         return Err(Refusal::Version);
     }
     check_receiver(hello, config, life)?;
-    if hello.sent_through > MAX_SEQ || hello.first_unacked > hello.sent_through + 1 {
+    if hello.sent_through > MAX_SEQ || hello.rejects_seen > hello.sent_through {
         return Err(Refusal::Malformed("impossible sequence numbers"));
     }
     let sender = hello

@@ -66,10 +66,14 @@ pub(crate) struct LinkStatus {
     pub(crate) peer: Peer,
     /// Connected.
     pub(crate) open: bool,
-    /// Parcels sent and not acknowledged, or not sent yet.
+    /// Parcels that the peer has not taken yet.
     pub(crate) parcels: usize,
     /// Bytes of stanzas in them.
     pub(crate) bytes: usize,
+    /// Parcels that the peer has taken and not yet written to their components.
+    pub(crate) held_parcels: usize,
+    /// Bytes of stanzas in them.
+    pub(crate) held_bytes: usize,
 }
 
 impl Link {
@@ -127,30 +131,42 @@ impl Link {
     pub(crate) fn status(&self) -> LinkStatus {
         let state = self.state.lock();
         let (parcels, bytes) = state.window.size();
+        let (held_parcels, held_bytes) = state.window.held();
         LinkStatus {
             peer: self.peer.clone(),
             open: state.phase == Phase::Open,
             parcels,
             bytes,
+            held_parcels,
+            held_bytes,
         }
     }
 
-    /// Ready when everything has been acknowledged or has come back, or the peer is unreachable.
+    /// Ready when the peer has taken everything that did not come back, or is unreachable.
     pub(super) async fn flushed(&self) {
         self.state.lock().flushing = true;
         self.wait_until(|state| state.window.is_empty() || !state.is_reachable())
             .await;
     }
 
-    /// Ends the link for good and hands back what it still holds.
+    /// The peer's life is over: ends the link for good and hands back what it still holds.
     pub(super) fn retire(&self) {
-        let returned = self.update(LinkState::retire);
+        self.end(LinkState::retire);
+    }
+
+    /// This node ends: ends the link for good, and hands back what the peer has not taken.
+    pub(super) fn close(&self) {
+        self.end(LinkState::close);
+    }
+
+    fn end(&self, change: impl FnOnce(&mut LinkState) -> [Returned; 2]) {
+        let returned = self.update(change);
         self.retired.cancel();
         self.room.notify_waiters();
         self.hand_back(returned);
     }
 
-    /// Cancelled by [`Self::retire`].
+    /// Cancelled when the link ends for good.
     pub(super) fn retired(&self) -> &CancellationToken {
         &self.retired
     }
@@ -185,9 +201,9 @@ impl Link {
         result
     }
 
-    pub(super) fn ack(&self, ack: proto::Ack) -> Result<(), Violation> {
+    pub(super) fn ack(&self, ack: &proto::Ack) -> Result<(), Violation> {
         self.update(|state| match state.phase {
-            Phase::Open => state.window.on_ack(ack.through_seq),
+            Phase::Open => state.window.on_ack(ack),
             Phase::Down | Phase::Gone | Phase::Waiting { .. } => Ok(()),
         })
     }

@@ -65,7 +65,7 @@ impl LinkState {
         self.stream = stream;
         Position {
             session: *self.session.get_or_insert(stream),
-            first_unacked: self.window.first_unacked(),
+            rejects_seen: self.window.rejects_seen(),
             sent_through: self.window.sent_through(),
         }
     }
@@ -85,7 +85,7 @@ impl LinkState {
         for reject in &welcome.rejects {
             returned.extend(self.reject(reject)?);
         }
-        self.window.on_resume(welcome.last_seq)?;
+        self.window.on_resume(welcome)?;
         self.phase = Phase::Open;
         Ok(())
     }
@@ -96,10 +96,11 @@ impl LinkState {
         let reason = match reject.reason() {
             Reason::NotHere => ReturnReason::NotHere,
             Reason::Denied => ReturnReason::Denied,
+            Reason::Lost => ReturnReason::Lost,
             // A reason that only a later version knows is, like this one, worth another try.
             Reason::Overloaded | Reason::Unspecified => ReturnReason::Overloaded,
         };
-        let rejected = self.window.on_reject(reject.seq)?;
+        let rejected = self.window.on_reject(reject)?;
         Ok(rejected.map(|parcel| (vec![parcel], reason)))
     }
 
@@ -127,7 +128,14 @@ impl LinkState {
     /// The two ends do not agree on what was sent: the next stream starts a new sequence.
     pub(super) fn abandon_session(&mut self) -> Returned {
         self.session = None;
+        self.window.begin_session();
         (self.window.drain_sent(u64::MAX), ReturnReason::PeerGone)
+    }
+
+    /// This node ends: the peer answers for what it has taken.
+    pub(super) fn close(&mut self) -> [Returned; 2] {
+        self.window.forget_held();
+        self.retire()
     }
 
     /// The peer's life is over.

@@ -2,6 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use switchyard_listener::Delivery;
+use switchyard_registry::Incarnation;
 
 use super::Destination;
 
@@ -9,14 +10,18 @@ use super::Destination;
 ///
 /// ### To ensure correctness
 ///
-/// - `Accepted` and `Congested` make this node responsible for the stanzas: the sender is told that
-///   they have arrived and forgets them (contract D1).
-/// - After any other outcome nothing of the delivery may reach the component: the sender answers
-///   it with errors.
+/// - After `Accepted` and `Congested` the receipt of the delivery says what becomes of it: until it
+///   does, the sender keeps the stanzas (contract D1).
+/// - After any other outcome nothing of the delivery may reach the component, and it was refused with
+///   [`Delivery::refuse`]: the sender answers it with errors.
 pub(crate) trait LocalDelivery: Send + Sync + 'static {
     /// Puts `delivery` into the outbox of the component that holds `to` on this node. Called in the
     /// order of stanzas; must not block.
     fn deliver(&self, to: &Destination, delivery: Delivery) -> Outcome;
+
+    /// Whether this node is in that life of its own, and nobody can have given it up: if not, peers
+    /// may have answered what they sent to it. Cheap; asked before every write.
+    fn is_alive(&self, life: Incarnation) -> bool;
 
     /// Ready when the outbox of `to` has room again, or no component holds `to` any more. Asked
     /// once after [`Outcome::Congested`].
@@ -31,10 +36,6 @@ pub(crate) enum Outcome {
     /// It is in the component's outbox, which is above its soft limit: senders should hold back.
     Congested,
     /// The access rules of the component's listener forbid it (contract L2).
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "listeners have no access rules yet")
-    )]
     Denied,
     /// No component of this node holds the destination.
     NotHere,

@@ -11,6 +11,7 @@ mod config;
 mod counters;
 mod driver;
 mod flows;
+mod held;
 mod hello;
 mod incoming;
 mod link;
@@ -25,6 +26,7 @@ mod receiver;
 mod receivers;
 mod returns;
 mod server;
+mod settlements;
 mod transport;
 mod window;
 

@@ -73,10 +73,14 @@ impl Peers {
     ///
     /// Must be called within a tokio runtime.
     pub(crate) fn node_joined(&self, peer: Peer, address: String) {
-        if peer.node == self.config.node || self.closed.is_cancelled() {
+        if peer.node == self.config.node {
             return;
         }
         let mut links = self.links.write();
+        // `shutdown` cancels before it ends the links that are there.
+        if self.closed.is_cancelled() {
+            return;
+        }
         if let Some(link) = links.get(&peer.node) {
             if link.peer().incarnation > peer.incarnation {
                 return;
@@ -155,8 +159,9 @@ impl Peers {
             .max_encoding_message_size(usize::MAX)
     }
 
-    /// Waits until everything has been acknowledged, at most until `deadline`, then ends all links
-    /// in both directions. What is left comes back before this is ready.
+    /// Waits until peers have taken everything, at most until `deadline`, then ends all links in both
+    /// directions. What is left comes back before this is ready; for what peers have taken they
+    /// answer from here on.
     pub(crate) async fn shutdown(&self, deadline: Instant) {
         let links: Vec<_> = self.links.read().values().cloned().collect();
         for link in &links {
@@ -167,7 +172,7 @@ impl Peers {
         self.closed.cancel();
         let links: Vec<_> = self.links.write().drain().map(|(_, link)| link).collect();
         for link in links {
-            link.retire();
+            link.close();
         }
         self.tasks.close();
         self.tasks.wait().await;

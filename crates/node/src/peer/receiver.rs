@@ -1,27 +1,26 @@
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use switchyard_listener::Delivery;
+use switchyard_listener::{Consignor, Delivery, Receipt};
 use switchyard_registry::Incarnation;
 
 use super::local_delivery::Outcome;
+use super::settlements::{Report, Settlements};
 use super::{Destination, batch, proto};
 
 /// A parcel smaller than the batch it came in by this factor is copied out of it, so that a slow
 /// component's outbox cannot keep much more memory alive than it counts.
 const MAX_PINNED_FACTOR: usize = 16;
 
-/// What this node has processed of one sender: each parcel of a sequence once, in order, over any
-/// number of streams (contract D1, D2).
-#[derive(Debug)]
+/// What this node has taken of one sender: each parcel of a sequence once, in order, over any number
+/// of streams (contract D1, D2). What becomes of them is in its [`Settlements`].
 pub(super) struct Receiver {
     sequence: Sequence,
     stream: StreamId,
     /// Of parcels up to this one nothing is known. The sender may need to be told more than once.
     known_after: u64,
     last_seq: u64,
-    /// Rejects that the sender may not have got yet. Bounded by the sender's window.
-    rejects: VecDeque<proto::Reject>,
+    settlements: Arc<Settlements>,
 }
 
 /// Which numbering a sequence number belongs to.
@@ -56,27 +55,29 @@ pub(super) enum ReceiveError {
 /// What the sender is told about a batch.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
-    /// Parcels that were not taken, ascending.
-    pub(super) rejects: Vec<proto::Reject>,
     /// Destinations whose outboxes are above their soft limits; may repeat.
     pub(super) congested: Vec<Destination>,
-    /// The parcel processed last.
-    pub(super) through_seq: u64,
 }
 
 impl Receiver {
-    /// The state for a sender of whom nothing is known.
-    pub(super) fn new(hello: &proto::Hello, sequence: Sequence, stream: StreamId) -> Self {
+    /// The state for a sender of whom nothing is known; `settlements` are new.
+    pub(super) fn new(
+        hello: &proto::Hello,
+        sequence: Sequence,
+        stream: StreamId,
+        settlements: Arc<Settlements>,
+    ) -> Self {
         Self {
             sequence,
             stream,
             known_after: hello.sent_through,
             last_seq: hello.sent_through,
-            rejects: VecDeque::new(),
+            settlements,
         }
     }
 
-    /// Goes on with a new stream, which fences all earlier ones.
+    /// Goes on with a new stream, which fences all earlier ones. `settlements` are for a new
+    /// sequence, if it begins one.
     ///
     /// # Errors
     ///
@@ -86,15 +87,23 @@ impl Receiver {
         hello: &proto::Hello,
         sequence: Sequence,
         stream: StreamId,
+        settlements: impl FnOnce() -> Arc<Settlements>,
     ) -> Result<(), ReceiveError> {
         if stream <= self.stream {
             return Err(ReceiveError::Superseded);
         }
-        if sequence != self.sequence {
-            *self = Self::new(hello, sequence, stream);
+        if sequence == self.sequence {
+            self.stream = stream;
+            self.settlements.reopen(stream, hello.rejects_seen);
+            return Ok(());
         }
-        self.stream = stream;
-        self.forget_rejects(hello.first_unacked);
+        if sequence.process == self.sequence.process {
+            // It has answered whatever it had not heard of.
+            self.settlements.void();
+        } else {
+            self.settlements.sender_gone();
+        }
+        *self = Self::new(hello, sequence, stream, settlements());
         Ok(())
     }
 
@@ -113,9 +122,19 @@ impl Receiver {
         self.stream.incarnation
     }
 
-    /// What was rejected and may not have arrived.
-    pub(super) fn rejects(&self) -> Vec<proto::Reject> {
-        self.rejects.iter().copied().collect()
+    /// What becomes of the parcels of the present sequence.
+    pub(super) fn settlements(&self) -> &Arc<Settlements> {
+        &self.settlements
+    }
+
+    /// What `stream` has not been told yet, and the parcel processed last.
+    ///
+    /// # Errors
+    ///
+    /// When a later stream has taken over.
+    pub(super) fn report(&self, stream: StreamId) -> Result<(Report, u64), ReceiveError> {
+        let report = self.settlements.report(stream)?;
+        Ok((report, self.last_seq))
     }
 
     /// Delivers what is new in a batch that came over `stream`.
@@ -138,27 +157,34 @@ impl Receiver {
             let got = batch.first_seq;
             return Err(ReceiveError::Gap { expected, got });
         }
-        self.forget_rejects(batch.first_unacked);
+        self.settlements.confirm_rejects(batch.rejects_seen);
         let destinations = decode_destinations(&batch)?;
         let small = batch_bytes(&batch) / MAX_PINNED_FACTOR;
         let mut answer = Answer::default();
+        let end = batch.first_seq.saturating_add(batch.parcels.len() as u64);
+        // Before they are delivered: a writer may be done with one at once.
+        self.settlements.expect(expected..=end.saturating_sub(1));
         for (seq, parcel) in (batch.first_seq..).zip(batch.parcels) {
             if seq <= self.last_seq {
                 continue;
             }
             let to = usize::try_from(parcel.destination)
                 .ok()
-                .and_then(|index| destinations.get(index))
-                .ok_or(ReceiveError::UnknownDestination)?;
-            let outcome = deliver(to, delivery(parcel, small));
+                .and_then(|index| destinations.get(index));
+            let Some(to) = to else {
+                self.settlements.expect_none_behind(self.last_seq);
+                return Err(ReceiveError::UnknownDestination);
+            };
+            let consignor = Arc::clone(&self.settlements) as Arc<dyn Consignor>;
+            let receipt = Receipt::new(consignor, seq);
+            let outcome = deliver(to, delivery(parcel, small, receipt));
             self.last_seq = seq;
             self.note(seq, to, outcome, &mut answer);
         }
-        answer.through_seq = self.last_seq;
         Ok(answer)
     }
 
-    fn note(&mut self, seq: u64, to: &Destination, outcome: Outcome, answer: &mut Answer) {
+    fn note(&self, seq: u64, to: &Destination, outcome: Outcome, answer: &mut Answer) {
         let reason = match outcome {
             Outcome::Accepted => return,
             Outcome::Congested => {
@@ -171,20 +197,7 @@ impl Receiver {
             Outcome::NotHere => proto::reject::Reason::NotHere,
             Outcome::Overloaded => proto::reject::Reason::Overloaded,
         };
-        let reject = proto::Reject {
-            seq,
-            reason: reason.into(),
-        };
-        self.rejects.push_back(reject);
-        answer.rejects.push(reject);
-    }
-
-    fn forget_rejects(&mut self, first_unacked: u64) {
-        while self
-            .rejects
-            .pop_front_if(|reject| reject.seq < first_unacked)
-            .is_some()
-        {}
+        self.settlements.reject(seq, reason);
     }
 }
 
@@ -205,7 +218,7 @@ fn batch_bytes(batch: &proto::Batch) -> usize {
         .sum()
 }
 
-fn delivery(parcel: proto::Parcel, small: usize) -> Delivery {
+fn delivery(parcel: proto::Parcel, small: usize, receipt: Receipt) -> Delivery {
     let bytes = if parcel.stanzas.len() < small {
         Bytes::copy_from_slice(&parcel.stanzas)
     } else {
@@ -215,5 +228,6 @@ fn delivery(parcel: proto::Parcel, small: usize) -> Delivery {
         bytes,
         count: parcel.count,
         origin: None,
+        receipt: Some(receipt),
     }
 }

@@ -12,12 +12,16 @@ pub(crate) trait Returns: Send + Sync + 'static {
 pub(crate) enum ReturnReason {
     /// The access rules on the receiving node forbid it. It was not delivered.
     Denied,
+    /// The component's connection on the receiving node ended before it was written. What is left
+    /// of it was not delivered.
+    Lost,
     /// The receiving node has no such component. It was not delivered.
     NotHere,
     /// The component's outbox was full. It was not delivered.
     Overloaded,
-    /// The peer is gone and never said whether it delivered the parcel: the one undecidable case
-    /// of contract D1. It must not be sent to anybody else.
+    /// The peer is gone and never said whether it wrote what is left of the parcel to the
+    /// component's socket: the one undecidable case of contract D1. It must not be sent to anybody
+    /// else.
     PeerGone,
     /// The peer could not be reached, or is gone, and provably never had the parcel.
     Unreachable,
@@ -25,8 +29,9 @@ pub(crate) enum ReturnReason {
 
 impl ReturnReason {
     /// Every reason, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Denied,
+        Self::Lost,
         Self::NotHere,
         Self::Overloaded,
         Self::PeerGone,
@@ -37,6 +42,7 @@ impl ReturnReason {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Denied => "denied",
+            Self::Lost => "lost",
             Self::NotHere => "not_here",
             Self::Overloaded => "overloaded",
             Self::PeerGone => "peer_gone",

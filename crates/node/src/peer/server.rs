@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use switchyard_registry::{Caller, NodeId};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -41,10 +42,11 @@ impl LinkService {
         let accepted = hello::check(hello, &self.config, own.as_ref())?;
         let (receiver, welcome) = self
             .receivers
-            .open(hello, &accepted)
+            .open(hello, &accepted, &self.local)
             .map_err(|_: ReceiveError| Refusal::Superseded)?;
         let stream = (receiver, accepted.stream);
-        Ok(Incoming::new(service, requests, stream, welcome))
+        let life = accepted.receiver;
+        Ok(Incoming::new(service, life, requests, stream, welcome))
     }
 }
 
@@ -56,6 +58,7 @@ impl proto::link_server::Link for LinkService {
         &self,
         request: Request<Streaming<LinkRequest>>,
     ) -> Result<Response<Self::OpenStream>, Status> {
+        let caller = Caller::of(request.extensions());
         let mut requests = request.into_inner();
         let first = timeout(HELLO_TIMEOUT, requests.message())
             .await
@@ -66,6 +69,7 @@ impl proto::link_server::Link for LinkService {
             ));
         };
         let sender = hello.sender.as_ref().map_or("", |sender| &sender.name);
+        check_names(&self.config, &caller, &hello)?;
         match self.accept(&hello, requests) {
             Ok(incoming) => {
                 debug!(peer = sender, "Peer opened its link");
@@ -77,4 +81,17 @@ impl proto::link_server::Link for LinkService {
             }
         }
     }
+}
+
+/// Sees that the sender is the node whose name and whose identity it gives (contract A2).
+pub(super) fn check_names(
+    config: &PeersConfig,
+    caller: &Caller,
+    hello: &proto::Hello,
+) -> Result<(), Status> {
+    if let (Some(names), Some(sender)) = (&config.names, &hello.sender) {
+        names.check_name(caller, &sender.name)?;
+        names.check_id(caller, NodeId(sender.id))?;
+    }
+    Ok(())
 }

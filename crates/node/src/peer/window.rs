@@ -1,13 +1,14 @@
 use std::collections::VecDeque;
 
 use super::flows::Flows;
+use super::held::{self, Held};
 use super::{Destination, Parcel, batch, proto};
 
 /// How much a link may keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WindowLimits {
-    /// Bytes of stanzas, sent or not, at which further parcels are refused. One parcel may exceed
-    /// it.
+    /// Bytes of stanzas that the peer has not taken, sent or not, at which further parcels are
+    /// refused. One parcel may exceed it.
     pub(crate) bytes: usize,
     /// Parcels, likewise.
     pub(crate) parcels: usize,
@@ -15,11 +16,12 @@ pub(crate) struct WindowLimits {
     pub(crate) destination_bytes: usize,
 }
 
-/// Parcels on their way over a link: those to be sent, and those sent and not acknowledged yet.
+/// Parcels on their way over a link: those to be sent, those sent and not acknowledged yet, and
+/// those that the peer holds and has not written yet.
 ///
-/// Sequence numbers are places in this queue. A parcel that was provably never received gives its
-/// number back when it leaves, so that there are no gaps. Every parcel leaves exactly once:
-/// acknowledged, rejected, or drained.
+/// Sequence numbers are places in the queue of the first two. A parcel that was provably never
+/// received gives its number back when it leaves, so that there are no gaps. Every parcel leaves
+/// exactly once: written, rejected, or drained.
 #[derive(Debug)]
 pub(super) struct Window {
     limits: WindowLimits,
@@ -29,6 +31,10 @@ pub(super) struct Window {
     /// Sequence number of the first entry.
     first: u64,
     rejected_through: u64,
+    /// Rejects of this session that have arrived.
+    rejects_seen: u64,
+    /// What the peer has taken. Outside of the limits.
+    held: Held,
     bytes: usize,
     flows: Flows,
     /// A parcel found no room; cleared when half of the limits is free again.
@@ -65,6 +71,8 @@ impl Window {
             sent: 0,
             first: 1,
             rejected_through: 0,
+            rejects_seen: 0,
+            held: Held::default(),
             bytes: 0,
             flows: Flows::new(limits.destination_bytes),
             full: false,
@@ -114,74 +122,123 @@ impl Window {
         }
         let parcels = self.entries.range(start..self.sent).flatten();
         let first_seq = self.first + start as u64;
-        Some(batch::encode(first_seq, self.first, parcels))
+        Some(batch::encode(first_seq, self.rejects_seen, parcels))
     }
 
-    /// Drops what the peer has processed.
+    /// Holds what the peer has taken, and forgets what it has written.
     ///
     /// # Errors
     ///
     /// When it was never sent.
-    pub(super) fn on_ack(&mut self, through: u64) -> Result<(), Violation> {
+    pub(super) fn on_ack(&mut self, ack: &proto::Ack) -> Result<(), Violation> {
+        self.on_taken(ack.through_seq)?;
+        for range in &ack.written {
+            if range.last >= self.first {
+                return Err(self.violation(range.last));
+            }
+            self.held.forget(range.first..=range.last);
+        }
+        self.note_progress(&ack.partly_written);
+        Ok(())
+    }
+
+    fn on_taken(&mut self, through: u64) -> Result<(), Violation> {
         if through < self.first {
             return Ok(());
         }
-        let processed = self.sent_place(through)? + 1;
-        for parcel in self.entries.drain(..processed).flatten() {
+        let taken = self.sent_place(through)? + 1;
+        for (seq, entry) in (self.first..).zip(self.entries.drain(..taken)) {
+            let Some(parcel) = entry else { continue };
             let bytes = parcel.delivery.bytes.len();
             self.bytes -= bytes;
             self.relief |= self.flows.release(&parcel.to, bytes);
+            self.held.insert(seq, parcel);
         }
         self.first = through + 1;
-        self.sent -= processed;
+        self.sent -= taken;
         self.note_room();
         Ok(())
     }
 
-    /// Takes out a parcel that the peer rejected; `None` if it is known already.
+    fn note_progress(&mut self, partly_written: &[proto::Partial]) {
+        for partial in partly_written {
+            self.held.note_progress(partial);
+        }
+    }
+
+    /// Takes out what was not written of a parcel that the peer rejected; `None` if that is nothing,
+    /// or is known already.
     ///
     /// # Errors
     ///
     /// When it was never sent.
-    pub(super) fn on_reject(&mut self, seq: u64) -> Result<Option<Parcel>, Violation> {
-        if seq < self.first {
-            return Ok(None);
-        }
+    pub(super) fn on_reject(
+        &mut self,
+        reject: &proto::Reject,
+    ) -> Result<Option<Parcel>, Violation> {
+        let seq = reject.seq;
+        self.rejects_seen += 1;
+        let rejected = if seq < self.first {
+            self.held.take(seq)
+        } else {
+            self.take_sent(seq)?
+        };
+        let written = held::progress(reject.written_stanzas, reject.written_bytes);
+        Ok(rejected.and_then(|parcel| held::rest(parcel, written)))
+    }
+
+    fn take_sent(&mut self, seq: u64) -> Result<Option<Parcel>, Violation> {
         let place = self.sent_place(seq)?;
-        let rejected = self.entries[place].take();
+        let taken = self.entries[place].take();
         self.rejected_through = self.rejected_through.max(seq);
-        if let Some(parcel) = &rejected {
+        if let Some(parcel) = &taken {
             self.forget(parcel);
             self.note_room();
         }
-        Ok(rejected)
+        Ok(taken)
     }
 
-    /// Goes on after a reconnect behind what the peer has processed last: the rest of what was
-    /// sent is to be sent again.
+    /// Goes on after a reconnect behind what the peer has taken last: the rest of what was sent is
+    /// to be sent again, and what it does not hold any more has been written. Its rejects have been
+    /// processed before.
     ///
     /// # Errors
     ///
     /// When the peer claims to have what was never sent, or to have lost what it had answered.
-    pub(super) fn on_resume(&mut self, last_seq: u64) -> Result<(), Violation> {
+    pub(super) fn on_resume(&mut self, welcome: &proto::Welcome) -> Result<(), Violation> {
+        let last_seq = welcome.last_seq;
         if last_seq < self.first - 1 || last_seq < self.rejected_through {
             return Err(self.violation(last_seq));
         }
-        self.on_ack(last_seq)?;
+        self.on_taken(last_seq)?;
+        self.held.forget_all_but(&welcome.unwritten);
+        self.note_progress(&welcome.partly_written);
         self.sent = 0;
         Ok(())
     }
 
-    /// Gives up what was sent, up to a sequence number, and not acknowledged: nobody knows what
-    /// became of it.
+    /// Gives up what was sent, up to a sequence number, and is not known to be written: nobody knows
+    /// what became of it.
     pub(super) fn drain_sent(&mut self, through: u64) -> Vec<Parcel> {
+        let mut drained = self.held.drain(through);
         let count = through.min(self.sent_through()) + 1;
         let count = usize::try_from(count.saturating_sub(self.first)).unwrap_or(self.sent);
-        let drained: Vec<_> = self.entries.drain(..count).flatten().collect();
+        let not_taken: Vec<_> = self.entries.drain(..count).flatten().collect();
         self.first += count as u64;
         self.sent -= count;
-        self.forget_all(&drained);
+        self.forget_all(&not_taken);
+        drained.extend(not_taken);
         drained
+    }
+
+    /// Leaves what the peer has taken to the peer.
+    pub(super) fn forget_held(&mut self) {
+        self.held = Held::default();
+    }
+
+    /// A new session begins: its rejects are counted from 0.
+    pub(super) fn begin_session(&mut self) {
+        self.rejects_seen = 0;
     }
 
     /// Gives up what the peer provably never had.
@@ -201,9 +258,9 @@ impl Window {
         self.relief |= self.flows.clear_congestion();
     }
 
-    /// The lowest sequence number kept, or the next one to be given.
-    pub(super) fn first_unacked(&self) -> u64 {
-        self.first
+    /// How many rejects of this session have arrived.
+    pub(super) fn rejects_seen(&self) -> u64 {
+        self.rejects_seen
     }
 
     /// The highest sequence number sent and not taken back.
@@ -216,9 +273,14 @@ impl Window {
         self.entries.is_empty()
     }
 
-    /// Parcels and bytes kept.
+    /// Parcels and bytes that wait to be sent or acknowledged.
     pub(super) fn size(&self) -> (usize, usize) {
         (self.entries.len(), self.bytes)
+    }
+
+    /// Parcels and bytes that the peer has taken and not written.
+    pub(super) fn held(&self) -> (usize, usize) {
+        self.held.size()
     }
 
     /// Nothing is counted as under way.

@@ -30,7 +30,7 @@ impl Shared {
         let mut mail = Mail::default();
         for delivery in deliveries {
             for letter in self.letters(&delivery, why) {
-                if let Err(letter) = letter.hand_to(delivery.origin.as_ref()) {
+                if let Err(letter) = self.hand_letter(letter, delivery.origin.as_ref()) {
                     mail.add(letter);
                 }
             }
@@ -119,7 +119,7 @@ impl Shared {
     /// domain it came from.
     fn reply(self: &Arc<Self>, sender: &Sender, bytes: &[u8], stanza: &Stanza, reply: BytesMut) {
         let asker = stanza.from.map_or(&[][..], |from| from.of(bytes));
-        if let Err(letter) = Letter::new(asker, reply).hand_to(Some(&sender.outbox)) {
+        if let Err(letter) = self.hand_letter(Letter::new(asker, reply), Some(&sender.outbox)) {
             let mut mail = Mail::default();
             mail.add(letter);
             self.post(mail);
@@ -127,8 +127,9 @@ impl Shared {
     }
 }
 
-/// The stanzas of a delivery, found again: only what cannot be delivered pays for this.
-fn stanzas_in(delivery: &[u8]) -> Vec<Stanza> {
+/// The stanzas of a delivery, found again: only what cannot be delivered pays for this, and what is
+/// for a component with an access rule.
+pub(super) fn stanzas_in(delivery: &[u8]) -> Vec<Stanza> {
     let mut stanzas = Vec::new();
     Framer::for_stanzas(Limits::forwarded()).read_elements(delivery, usize::MAX, &mut stanzas);
     stanzas

@@ -115,6 +115,7 @@ mod tests {
                 incarnation: Incarnation(7),
                 connection: ConnectionId(1),
                 hidden: false,
+                exclusive: false,
             };
             self.anywhere
                 .insert((name.into(), is_subdomain), Arc::new([route]));

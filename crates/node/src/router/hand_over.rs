@@ -5,6 +5,7 @@ use std::sync::Arc;
 use switchyard_listener::{Delivery, Outbox, PushError};
 use switchyard_registry::Route;
 
+use super::admission::Admission;
 use super::instance;
 use super::place::Place;
 use super::shared::Shared;
@@ -70,7 +71,7 @@ impl Shared {
     /// Hands `delivery` to a component at `place`. The entity, which takes single stanzas, is not
     /// one: for it the component counts as gone.
     pub(super) fn try_hand_over(
-        &self,
+        self: &Arc<Self>,
         place: &Place,
         delivery: Delivery,
         conversation: Conversation<'_>,
@@ -96,7 +97,7 @@ impl Shared {
 
     /// Tries the next instance as long as the one before it cannot be reached or is gone.
     fn try_in_turn(
-        &self,
+        self: &Arc<Self>,
         destination: &Destination,
         ranked: &[Route],
         delivery: Delivery,
@@ -117,7 +118,7 @@ impl Shared {
     }
 
     fn try_instance(
-        &self,
+        self: &Arc<Self>,
         destination: &Destination,
         route: &Route,
         delivery: Delivery,
@@ -155,7 +156,34 @@ impl Shared {
         })
     }
 
-    fn try_outbox(&self, outbox: &Arc<Outbox>, delivery: Delivery) -> Result<(), Refused> {
+    /// Hands on what the access rule of the component's listener lets in, and answers the rest
+    /// (contract L2): a stanza that one instance denies is not offered to another.
+    fn try_outbox(
+        self: &Arc<Self>,
+        outbox: &Arc<Outbox>,
+        delivery: Delivery,
+    ) -> Result<(), Refused> {
+        let Some(rule) = outbox.access() else {
+            return self.push(outbox, delivery);
+        };
+        match Admission::of(&delivery, &rule) {
+            Admission::All => self.push(outbox, delivery),
+            Admission::None => {
+                self.answer(delivery, Undeliverable::Denied);
+                Ok(())
+            }
+            Admission::Some { admitted, denied } => match self.push(outbox, admitted) {
+                Ok(()) => {
+                    self.answer(denied, Undeliverable::Denied);
+                    Ok(())
+                }
+                // All of it is tried again, or answered for another reason.
+                Err(Refused { reason, .. }) => Err(Refused { delivery, reason }),
+            },
+        }
+    }
+
+    fn push(&self, outbox: &Arc<Outbox>, delivery: Delivery) -> Result<(), Refused> {
         let count = u64::from(delivery.count);
         match outbox.push(delivery) {
             Ok(()) => {

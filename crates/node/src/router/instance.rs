@@ -57,6 +57,7 @@ mod tests {
                 incarnation: Incarnation(1),
                 connection: ConnectionId(1),
                 hidden: false,
+                exclusive: false,
             })
             .collect()
     }

@@ -1,11 +1,12 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use switchyard_listener::Outbox;
-use switchyard_registry::ConnectionId;
+use switchyard_registry::{Claim, ConnectionId};
 
+use super::restoring::Restoring;
 use crate::peer::Destination;
 
 /// The components that are connected to this node: one holder for each name (contract R3).
@@ -30,10 +31,12 @@ pub(crate) struct Holder {
     pub(crate) registration: ConnectionId,
     /// Left out of disco#items for users (contract H2).
     pub(crate) hidden: bool,
+    /// What it means for other nodes that hold the name (contract R3).
+    pub(crate) claim: Claim,
     /// Where its stanzas go.
     pub(crate) outbox: Arc<Outbox>,
     /// Somebody sees to it that the table has the registration again.
-    pub(crate) restoring: Arc<AtomicBool>,
+    pub(crate) restoring: Arc<Restoring>,
 }
 
 /// A later registration has the name.
@@ -92,6 +95,18 @@ impl LocalComponents {
         Some(holder.registration)
     }
 
+    /// Frees `name` if it is held by `registration`, and returns who held it.
+    pub(crate) fn release_registration(
+        &self,
+        name: &Destination,
+        registration: ConnectionId,
+    ) -> Option<Holder> {
+        let held = |_: &Destination, holder: &Holder| holder.registration == registration;
+        let (_, holder) = self.holders.remove_if(name, held)?;
+        self.changed();
+        Some(holder)
+    }
+
     /// The outbox of the component that holds `name`.
     pub(crate) fn get(&self, name: &Destination) -> Option<Arc<Outbox>> {
         self.holders
@@ -140,6 +155,7 @@ mod tests {
             connection: ConnectionId(connection),
             registration: ConnectionId(registration),
             hidden: false,
+            claim: Claim::Shared,
             outbox: Arc::new(Outbox::new(OutboxLimits::default())),
             restoring: Arc::default(),
         }
@@ -180,5 +196,13 @@ mod tests {
             Some(ConnectionId(2))
         );
         assert_eq!(locals.len(), 0);
+        locals.take(&name(), holder(3, 3)).unwrap();
+        assert!(
+            locals
+                .release_registration(&name(), ConnectionId(2))
+                .is_none()
+        );
+        let lost = locals.release_registration(&name(), ConnectionId(3));
+        assert_eq!(lost.unwrap().connection, ConnectionId(3));
     }
 }

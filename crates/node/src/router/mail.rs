@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use switchyard_listener::{Delivery, Outbox, jid};
+use switchyard_listener::{AccessRule, Delivery, Outbox, jid};
 use tokio::time::{Instant, timeout_at};
 
+use super::admission::Admission;
 use super::hand_over::{Conversation, Reason, Refused, Room};
 use super::place::Place;
 use super::shared::Shared;
@@ -62,11 +63,8 @@ impl Letter {
     ///
     /// # Errors
     ///
-    /// Gives it back if that connection is gone, or on another node.
-    pub(super) fn hand_to(self, origin: Option<&Arc<Outbox>>) -> Result<(), Self> {
-        let Some(origin) = origin else {
-            return Err(self);
-        };
+    /// Gives it back if that connection is gone.
+    fn hand_to(self, origin: &Outbox) -> Result<(), Self> {
         let Self {
             asker,
             bytes,
@@ -76,12 +74,37 @@ impl Letter {
             bytes: bytes.freeze(),
             count,
             origin: None,
+            receipt: None,
         };
         origin.push_reply(delivery).map_err(|closed| Self {
             asker,
             bytes: closed.bytes.into(),
             count,
         })
+    }
+
+    /// Takes out the replies that `rule` does not let in, and says how many they were.
+    fn withhold(&mut self, rule: &AccessRule) -> u32 {
+        let whole = Delivery {
+            bytes: std::mem::take(&mut self.bytes).freeze(),
+            count: self.count,
+            origin: None,
+            receipt: None,
+        };
+        let admitted = match Admission::of(&whole, rule) {
+            Admission::All => whole,
+            Admission::None => Delivery {
+                bytes: Bytes::new(),
+                count: 0,
+                origin: None,
+                receipt: None,
+            },
+            Admission::Some { admitted, .. } => admitted,
+        };
+        let withheld = self.count - admitted.count;
+        self.bytes = admitted.bytes.into();
+        self.count = admitted.count;
+        withheld
     }
 
     fn domain(&self) -> &[u8] {
@@ -124,14 +147,40 @@ impl Shared {
         }
     }
 
+    /// Puts a letter into the outbox of the connection that asked. Replies too are subject to the
+    /// access rule of who gets them, and nobody is told of those that it withholds (contract L2).
+    ///
+    /// # Errors
+    ///
+    /// Gives the letter back if that connection is gone, or on another node.
+    pub(super) fn hand_letter(
+        &self,
+        mut letter: Letter,
+        origin: Option<&Arc<Outbox>>,
+    ) -> Result<(), Letter> {
+        let Some(origin) = origin else {
+            return Err(letter);
+        };
+        if let Some(rule) = origin.access() {
+            let withheld = letter.withhold(&rule);
+            self.metrics.dropped.add(u64::from(withheld));
+            if letter.count == 0 {
+                return Ok(());
+            }
+        }
+        letter.hand_to(origin)
+    }
+
     /// Sends a letter, drops it if nobody holds its domain any more, or says what it waits for.
-    fn try_post(&self, letter: Letter) -> Option<(Letter, Room)> {
+    fn try_post(self: &Arc<Self>, letter: Letter) -> Option<(Letter, Room)> {
         let place = jid::prepared_domain(letter.domain())
             .ok()
             .and_then(|domain| self.resolve(&domain));
         let count = letter.count;
         let refused = match place {
-            Some(Place::Local(outbox)) => return self.count_lost(letter.hand_to(Some(&outbox))),
+            Some(Place::Local(outbox)) => {
+                return self.count_lost(self.hand_letter(letter, Some(&outbox)));
+            }
             Some(place) => self.post_to(&place, letter),
             None => return self.count_lost(Err(letter)),
         };
@@ -145,7 +194,7 @@ impl Shared {
         }
     }
 
-    fn post_to(&self, place: &Place, letter: Letter) -> Result<(), (Letter, Reason)> {
+    fn post_to(self: &Arc<Self>, place: &Place, letter: Letter) -> Result<(), (Letter, Reason)> {
         let Letter {
             asker,
             bytes,
@@ -155,6 +204,7 @@ impl Shared {
             bytes: bytes.freeze(),
             count,
             origin: None,
+            receipt: None,
         };
         let bare = jid::bare_prepared(&asker).unwrap_or_default().into_owned();
         let conversation = Conversation {
@@ -175,7 +225,7 @@ impl Shared {
         })
     }
 
-    async fn post_in_time(&self, mut letter: Letter, mut room: Room) {
+    async fn post_in_time(self: &Arc<Self>, mut letter: Letter, mut room: Room) {
         let patience = Instant::now() + PATIENCE;
         while timeout_at(patience, room.wait()).await.is_ok() {
             match self.try_post(letter) {

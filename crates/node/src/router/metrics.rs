@@ -38,6 +38,8 @@ pub(crate) struct RouterMetrics {
     pub(crate) confirmations: Count,
     /// Kicks that had to wait because two connections fight for a name (contract S8).
     pub(crate) damped_kicks: Count,
+    /// Components whose name another node has taken (contract S8).
+    pub(crate) names_lost: Count,
 }
 
 impl RouterMetrics {

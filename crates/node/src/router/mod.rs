@@ -4,6 +4,7 @@
 //! The life of a stanza is in `session.rs` (choosing), `hand_over.rs` (handing on) and `answer.rs`
 //! (answering when that fails; `mail.rs` brings the answers home).
 
+mod admission;
 mod answer;
 mod chain;
 mod confirm;
@@ -16,17 +17,20 @@ mod instance;
 mod kick_damper;
 mod local_components;
 mod localdomain;
+mod losses;
 mod mail;
 mod metrics;
 mod peer_glue;
 mod place;
 mod place_cache;
 mod registrar;
+mod restoring;
 mod session;
 mod shared;
 mod switch;
 mod undeliverable;
 
 pub(crate) use chain::Chain;
+pub(crate) use losses::follow as follow_losses;
 pub(crate) use metrics::{Count, RouterMetrics};
 pub(crate) use switch::{Switch, SwitchConfig};

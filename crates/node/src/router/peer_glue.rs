@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use switchyard_listener::{Delivery, Outbox, PushError};
+use switchyard_registry::Incarnation;
 use tokio::time::Instant;
 
+use super::admission::Admission;
 use super::hand_over::{Conversation, Reason};
 use super::place::{Directory, Place};
 use super::shared::Shared;
@@ -20,28 +22,41 @@ const MOST_ATTEMPTS: u8 = 3;
 
 impl LocalDelivery for Switch {
     fn deliver(&self, to: &Destination, delivery: Delivery) -> Outcome {
-        // Once this node's lease has run out its peers may have given it up and answered what it
-        // had not acknowledged. A process that was stopped finds such batches in its socket
-        // buffers, and reads them before it hears of its end (contract D1: never two outcomes).
-        if !self.shared.registry.lease_runs() {
-            return Outcome::NotHere;
-        }
         let Some(outbox) = self.shared.locals.get(to) else {
+            delivery.refuse();
             return Outcome::NotHere;
         };
-        let count = u64::from(delivery.count);
-        match outbox.push_from_peer(delivery) {
-            Ok(()) => {
-                self.shared.metrics.from_peer.add(count);
-                if outbox.is_congested() {
-                    Outcome::Congested
-                } else {
-                    Outcome::Accepted
-                }
+        let admission = outbox
+            .access()
+            .map_or(Admission::All, |rule| Admission::of(&delivery, &rule));
+        match admission {
+            Admission::All => self.shared.push_from_peer(&outbox, delivery),
+            Admission::None => {
+                delivery.refuse();
+                Outcome::Denied
             }
-            Err(PushError::Full(_)) => Outcome::Overloaded,
-            Err(PushError::Closed(_)) => Outcome::NotHere,
+            Admission::Some { admitted, denied } => {
+                let outcome = self.shared.push_from_peer(&outbox, admitted);
+                // What is not taken at all the sender's node answers, these included.
+                if !matches!(outcome, Outcome::Accepted | Outcome::Congested) {
+                    delivery.refuse();
+                    return outcome;
+                }
+                // The denied stanzas have their outcome now, so this node answers for the others too.
+                if let Some(receipt) = delivery.receipt {
+                    receipt.written();
+                }
+                self.shared.answer(denied, Undeliverable::Denied);
+                outcome
+            }
         }
+    }
+
+    fn is_alive(&self, life: Incarnation) -> bool {
+        // The lease is exact after the process was stopped, the life may need a moment to follow.
+        // A life that has ended is never shown again, and before the lease of the next begins, none
+        // is shown.
+        self.shared.registry.lease_runs() && *self.shared.life.borrow() == Some(life)
     }
 
     fn relieved(&self, to: &Destination) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -76,6 +91,28 @@ impl Returns for Switch {
 }
 
 impl Shared {
+    fn push_from_peer(&self, outbox: &Outbox, delivery: Delivery) -> Outcome {
+        let count = u64::from(delivery.count);
+        match outbox.push_from_peer(delivery) {
+            Ok(()) => {
+                self.metrics.from_peer.add(count);
+                if outbox.is_congested() {
+                    Outcome::Congested
+                } else {
+                    Outcome::Accepted
+                }
+            }
+            Err(PushError::Full(delivery)) => {
+                delivery.refuse();
+                Outcome::Overloaded
+            }
+            Err(PushError::Closed(delivery)) => {
+                delivery.refuse();
+                Outcome::NotHere
+            }
+        }
+    }
+
     /// Sends parcels that their node provably never delivered to where their component is now, or
     /// answers them with `why` if it is nowhere.
     async fn send_elsewhere(self: &Arc<Self>, parcels: Vec<Parcel>, why: Undeliverable) {

@@ -97,6 +97,7 @@ impl Session {
             bytes: batch.bytes.slice(start as usize..end as usize),
             count: u32::try_from(stanzas.len()).unwrap_or(u32::MAX),
             origin: Some(Arc::clone(&self.sender.outbox)),
+            receipt: None,
         }
     }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use switchyard_listener::Outbox;
-use switchyard_registry::{Domain, NodeId, Registry, Route};
+use switchyard_registry::{Domain, Incarnation, NodeId, Registry, Route};
+use tokio::sync::watch;
 
 use super::chain::Chain;
 use super::kick_damper::KickDamper;
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(super) locals: LocalComponents,
     /// The components of the cluster.
     pub(super) registry: Registry,
+    /// This node's present life, while its lease runs.
+    pub(super) life: watch::Receiver<Option<Incarnation>>,
     /// The other nodes; set once, right after construction, because links deliver to the switch.
     pub(super) peers: OnceLock<Arc<Peers>>,
     /// Answers for `hosts`.

@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use switchyard_listener::{Delivery, Router, Sender};
+use switchyard_listener::{Delivery, Receipt, Router, Sender};
 use switchyard_registry::{Domain, Registry};
 
 use super::chain::Chain;
@@ -13,6 +13,7 @@ use super::metrics::RouterMetrics;
 use super::session::Session;
 use super::shared::Shared;
 use super::undeliverable::Undeliverable;
+use crate::config::Disco;
 use crate::entity::Entity;
 use crate::peer::Peers;
 
@@ -41,6 +42,7 @@ impl Switch {
             hosts: config.hosts,
             chain: config.chain,
             locals: LocalComponents::default(),
+            life: registry.incarnation(),
             registry,
             peers: OnceLock::new(),
             entity,
@@ -58,6 +60,11 @@ impl Switch {
     /// Gives the switch its links to other nodes. Only the first call counts.
     pub(crate) fn connect(&self, peers: Arc<Peers>) {
         let _ = self.shared.peers.set(peers);
+    }
+
+    /// The router's own entity tells what `disco` says from here on.
+    pub(crate) fn set_disco(&self, disco: Disco) {
+        self.shared.entity.set_disco(disco);
     }
 
     /// The node is about to stop: senders wait for slow destinations no longer.
@@ -83,7 +90,9 @@ impl Router for Switch {
         Session::new(Arc::clone(&self.shared), sender)
     }
 
-    fn undelivered(&self, deliveries: Vec<Delivery>) {
+    fn undelivered(&self, mut deliveries: Vec<Delivery>) {
+        // What came over a link is answered by the node that sent it, as long as that is there.
+        deliveries.retain_mut(|delivery| !delivery.receipt.take().is_some_and(Receipt::lost));
         self.shared
             .answer_all(deliveries, Undeliverable::ComponentLost);
     }

@@ -85,7 +85,7 @@ impl From<ReturnReason> for Undeliverable {
     fn from(reason: ReturnReason) -> Self {
         match reason {
             ReturnReason::Denied => Self::Denied,
-            ReturnReason::NotHere => Self::ComponentLost,
+            ReturnReason::Lost | ReturnReason::NotHere => Self::ComponentLost,
             ReturnReason::Overloaded => Self::Overloaded,
             ReturnReason::PeerGone => Self::PeerGone,
             ReturnReason::Unreachable => Self::PeerUnreachable,

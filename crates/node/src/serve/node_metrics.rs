@@ -2,29 +2,56 @@
 
 use std::sync::Arc;
 
-use switchyard_listener::Listener;
 use switchyard_registry::Registry;
 
+use super::component_ports::ComponentPorts;
+use super::reload_counters::ReloadCounters;
+use crate::api_access::Gate;
 use crate::metrics::{Metrics, add_listeners};
 use crate::peer::{LinkCounters, LinkStatus, Peers, ReturnReason};
 use crate::router::{Count, RouterMetrics, Switch};
 
-/// Every metric of the node.
-pub(super) fn all(
-    switch: &Switch,
-    registry: &Registry,
-    peers: &Arc<Peers>,
-    listeners: &[Listener],
-) -> Metrics {
+/// Every metric of the node but those of its listeners and its configuration.
+pub(super) fn all(switch: &Switch, registry: &Registry, peers: &Arc<Peers>) -> Metrics {
     let mut metrics = Metrics::new();
     stanzas(&mut metrics, switch);
     names(&mut metrics, switch, registry);
     links(&mut metrics, peers);
-    let counted = listeners
-        .iter()
-        .map(|listener| (listener.local_addr(), listener.metrics()));
-    add_listeners(&mut metrics, counted);
     metrics
+}
+
+/// The metrics of the listeners that there are when they are read.
+pub(super) fn listeners(metrics: &mut Metrics, ports: &Arc<ComponentPorts>) {
+    let ports = Arc::clone(ports);
+    add_listeners(metrics, move || {
+        let handles = ports.handles().into_iter();
+        handles
+            .map(|handle| (handle.local_addr(), handle.metrics()))
+            .collect()
+    });
+}
+
+/// The metrics of the configuration.
+pub(super) fn reloads(metrics: &mut Metrics, counters: &Arc<ReloadCounters>) {
+    let reloads = Arc::clone(counters);
+    metrics.counters(
+        "config_reloads",
+        "Times that the configuration was read again",
+        "outcome",
+        move || reloads.by_outcome(),
+    );
+    let reloads = Arc::clone(counters);
+    metrics.gauge(
+        "config_last_success_timestamp_seconds",
+        "Unix time at which the present configuration was read",
+        move || reloads.last_success(),
+    );
+}
+
+pub(super) fn api(metrics: &mut Metrics, gate: &Arc<Gate>) {
+    let gate = Arc::clone(gate);
+    let help = "Calls of the API that were refused for who made them";
+    metrics.counters("api_refused", help, "reason", move || gate.refused());
 }
 
 fn stanzas(metrics: &mut Metrics, switch: &Switch) {
@@ -67,6 +94,11 @@ fn stanzas(metrics: &mut Metrics, switch: &Switch) {
         "Connections that waited to kick another",
         |m| &m.damped_kicks,
     );
+    count(
+        "names_lost",
+        "Components closed because another node has their name",
+        |m| &m.names_lost,
+    );
     let switch = switch.clone();
     let bounces = move || {
         let bounces = switch.metrics().bounces();
@@ -89,6 +121,12 @@ fn names(metrics: &mut Metrics, switch: &Switch, registry: &Registry) {
         "Names held by components of this node",
         move || switch.local_components() as u64,
     );
+    let registrar = registry.clone();
+    metrics.gauge(
+        "unpublished_names",
+        "Names of this node's components that the cluster does not know yet",
+        move || registrar.unpublished() as u64,
+    );
     let incarnation = registry.incarnation();
     metrics.gauge(
         "incarnation",
@@ -99,7 +137,7 @@ fn names(metrics: &mut Metrics, switch: &Switch, registry: &Registry) {
     metrics.gauge(
         "cluster_registrations",
         "Registrations on all nodes",
-        move || routes.list().len() as u64,
+        move || routes.count() as u64,
     );
 }
 
@@ -121,13 +159,23 @@ fn links(metrics: &mut Metrics, peers: &Arc<Peers>) {
     );
     by_peer(
         "link_parcels",
-        "Runs of stanzas that a peer has not acknowledged",
+        "Runs of stanzas that a peer has not taken yet",
         |link| link.parcels as u64,
     );
     by_peer(
         "link_bytes",
-        "Bytes that a peer has not acknowledged",
+        "Bytes that a peer has not taken yet",
         |link| link.bytes as u64,
+    );
+    by_peer(
+        "link_held_parcels",
+        "Runs of stanzas that a peer has taken and not written to components yet",
+        |link| link.held_parcels as u64,
+    );
+    by_peer(
+        "link_held_bytes",
+        "Bytes that a peer has taken and not written to components yet, kept for its death",
+        |link| link.held_bytes as u64,
     );
     let counters = Arc::clone(peers);
     metrics.counter(

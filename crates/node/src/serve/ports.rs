@@ -1,5 +1,4 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use anyhow::Context;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -36,12 +35,8 @@ impl Ports {
             .cluster
             .as_ref()
             .map(|cluster| bind(cluster.listen, "cluster.listen"));
-        let hosts: Arc<[_]> = config.general.hosts.clone().into();
-        let components = config
-            .listeners
-            .iter()
-            .map(|listener| Listener::bind(listener.listener_config(Arc::clone(&hosts))))
-            .collect::<Result<_, _>>()?;
+        let components = config.listener_configs().map(Listener::bind);
+        let components = components.collect::<Result<_, _>>()?;
         Ok(Self {
             peers: peers.transpose()?,
             api: bind(config.api.listen, "api.listen")?,

@@ -1,10 +1,11 @@
 //! From the configuration file to what each part takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use switchyard_registry::{Founder, Registry, Timings};
+use switchyard_registry::{DEFAULT_VOTERS, Dialer, Founder, Registry, Timings};
 
-use crate::config::Config;
+use crate::config::{ClusterTimings, Config, Entry};
 use crate::peer::PeersConfig;
 use crate::router::{Chain, SwitchConfig};
 
@@ -15,9 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ALONE: &str = "standalone";
 
 /// What the registry must know.
-pub(super) fn registry(config: &Config) -> switchyard_registry::Config {
+pub(super) fn registry(config: &Config, dialer: Arc<dyn Dialer>) -> switchyard_registry::Config {
     let cluster = config.cluster.as_ref();
-    let members = cluster.map_or(&[][..], |cluster| &cluster.members);
+    let (members, seeds) = match cluster.map(|cluster| &cluster.entry) {
+        None => (&[][..], None),
+        Some(Entry::Members(members)) => (&members[..], None),
+        Some(Entry::Seeds(seeds)) => (&[][..], Some(seeds)),
+    };
     switchyard_registry::Config {
         cluster: cluster_name(config),
         node: config.node.name.clone(),
@@ -31,8 +36,24 @@ pub(super) fn registry(config: &Config) -> switchyard_registry::Config {
                 address: member.address.to_string(),
             })
             .collect(),
+        seeds: seeds.map(|seeds| seeds.iter().map(ToString::to_string).collect()),
+        voters: cluster.map_or(DEFAULT_VOTERS, |cluster| cluster.voters),
         data_dir: config.node.data_dir.clone(),
-        timings: Timings::default(),
+        timings: cluster.map_or_else(Timings::default, |cluster| timings(&cluster.timings)),
+        dialer,
+        on_no_quorum: config.registry.on_no_quorum,
+    }
+}
+
+/// Raft is silent for its longest timeout first, and then for a random time between the two.
+fn timings(timings: &ClusterTimings) -> Timings {
+    let election_max = timings.election_max / 2;
+    Timings {
+        lease: timings.lease,
+        heartbeat: timings.heartbeat,
+        election_min: timings.election_min.saturating_sub(election_max),
+        election_max,
+        ..Timings::default()
     }
 }
 
@@ -47,9 +68,13 @@ pub(super) fn switch(config: &Config) -> SwitchConfig {
 }
 
 /// What the links must know.
-pub(super) fn peers(config: &Config, registry: &Registry) -> PeersConfig {
+pub(super) fn peers(config: &Config, registry: &Registry, dialer: Arc<dyn Dialer>) -> PeersConfig {
     let cluster = cluster_name(config);
-    PeersConfig::new(cluster, registry.node_id(), config.node.name.clone())
+    PeersConfig {
+        dialer,
+        names: Some(registry.name_check()),
+        ..PeersConfig::new(cluster, registry.node_id(), config.node.name.clone())
+    }
 }
 
 fn cluster_name(config: &Config) -> String {

@@ -1,15 +1,19 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::dialer::{Connector, Dialer, PeerAddress};
+
 /// Connections to peers, one for each address and lane, kept for as long as the process runs.
 ///
 /// A lane is a TCP connection of its own, so that bulk on one cannot delay heartbeats on another.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Channels {
-    open: Mutex<HashMap<(String, Lane), Channel>>,
+    dialer: Arc<dyn Dialer>,
+    open: Mutex<HashMap<(PeerAddress, Lane), Channel>>,
 }
 
 /// What a connection is for.
@@ -35,14 +39,22 @@ const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 
 impl Channels {
-    /// The connection to `address`; made when it is first used, and again after it broke.
-    pub(crate) fn get(&self, address: &str, lane: Lane) -> Result<Channel, BadAddress> {
+    pub(crate) fn new(dialer: Arc<dyn Dialer>) -> Self {
+        Self {
+            dialer,
+            open: Mutex::default(),
+        }
+    }
+
+    /// The connection to `peer`; made when it is first used, and again after it broke.
+    pub(crate) fn get(&self, peer: PeerAddress, lane: Lane) -> Result<Channel, BadAddress> {
         let mut open = self.open.lock();
-        let key = (address.to_owned(), lane);
+        let key = (peer, lane);
         if let Some(channel) = open.get(&key) {
             return Ok(channel.clone());
         }
-        let channel = endpoint(address)?.connect_lazy();
+        let connector = Connector::new(Arc::clone(&self.dialer), key.0.clone());
+        let channel = endpoint(&key.0.address)?.connect_with_connector_lazy(connector);
         open.insert(key, channel.clone());
         Ok(channel)
     }
@@ -54,7 +66,6 @@ fn endpoint(address: &str) -> Result<Endpoint, BadAddress> {
     // Fixed windows: hyper's adaptive ones start from 64 KiB whatever is asked for.
     Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)

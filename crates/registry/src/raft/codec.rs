@@ -7,7 +7,7 @@ use openraft::{CommittedLeaderId, EntryPayload, LeaderId};
 use super::types::{Entry, LogId, Member, Membership, StoredMembership, Vote};
 use crate::command::{Batch, Changes, Command, Name, RowChange};
 use crate::pb::peer as pb;
-use crate::{ConnectionId, Domain, Incarnation, NodeId};
+use crate::{Claim, ConnectionId, Domain, Incarnation, NodeId};
 
 /// A message that no version of this program would have written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,7 +150,7 @@ impl TryFrom<pb::Entry> for Entry {
 
 // === commands ===
 
-impl From<&Batch> for pb::Batch {
+impl From<&Batch> for pb::Commands {
     fn from(batch: &Batch) -> Self {
         Self {
             commands: batch.0.iter().map(Into::into).collect(),
@@ -158,10 +158,10 @@ impl From<&Batch> for pb::Batch {
     }
 }
 
-impl TryFrom<pb::Batch> for Batch {
+impl TryFrom<pb::Commands> for Batch {
     type Error = Invalid;
 
-    fn try_from(batch: pb::Batch) -> Result<Self, Invalid> {
+    fn try_from(batch: pb::Commands) -> Result<Self, Invalid> {
         let commands = batch.commands.into_iter().map(TryInto::try_into);
         Ok(Self(commands.collect::<Result<_, _>>()?))
     }
@@ -190,6 +190,7 @@ impl From<&Command> for pb::Command {
                 node: node.0,
                 incarnation: incarnation.0,
             }),
+            Command::NodeRemoved { node } => Kind::NodeRemoved(pb::NodeRemoved { node: node.0 }),
             Command::Changes(changes) => Kind::Changes(pb::Changes {
                 node: changes.node.0,
                 incarnation: changes.incarnation.0,
@@ -221,6 +222,9 @@ impl TryFrom<pb::Command> for Command {
                 node: NodeId(expired.node),
                 incarnation: Incarnation(expired.incarnation),
             },
+            Kind::NodeRemoved(removed) => Self::NodeRemoved {
+                node: NodeId(removed.node),
+            },
             Kind::Changes(changes) => Self::Changes(Changes {
                 node: NodeId(changes.node),
                 incarnation: Incarnation(changes.incarnation),
@@ -243,11 +247,13 @@ impl From<&RowChange> for pb::RowChange {
                 name,
                 connection,
                 hidden,
+                claim,
             } => Kind::Register(pb::Register {
                 domain: name.domain.to_string(),
                 is_subdomain: name.is_subdomain,
                 connection: connection.0,
                 hidden: *hidden,
+                claim: pb::Claim::from(*claim).into(),
             }),
             RowChange::Unregister { name, connection } => Kind::Unregister(pb::Unregister {
                 domain: name.domain.to_string(),
@@ -269,6 +275,7 @@ impl TryFrom<pb::RowChange> for RowChange {
                 name: name(&register.domain, register.is_subdomain)?,
                 connection: ConnectionId(register.connection),
                 hidden: register.hidden,
+                claim: claim(register.claim)?,
             },
             Kind::Unregister(unregister) => Self::Unregister {
                 name: name(&unregister.domain, unregister.is_subdomain)?,
@@ -276,6 +283,26 @@ impl TryFrom<pb::RowChange> for RowChange {
             },
         })
     }
+}
+
+impl From<Claim> for pb::Claim {
+    fn from(claim: Claim) -> Self {
+        match claim {
+            Claim::Shared => Self::Shared,
+            Claim::Exclusive => Self::Exclusive,
+            Claim::TakeOver => Self::TakeOver,
+        }
+    }
+}
+
+/// Nodes that read a claim in different ways would have different tables: an unknown one is refused.
+fn claim(number: i32) -> Result<Claim, Invalid> {
+    Ok(match pb::Claim::try_from(number) {
+        Ok(pb::Claim::Shared) => Claim::Shared,
+        Ok(pb::Claim::Exclusive) => Claim::Exclusive,
+        Ok(pb::Claim::TakeOver) => Claim::TakeOver,
+        Err(_) => return Err(Invalid::UnknownCommand),
+    })
 }
 
 /// A name from a message. The node that wrote it has prepared the domain; preparing it again could

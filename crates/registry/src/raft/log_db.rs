@@ -1,12 +1,13 @@
 use std::fs;
 use std::io;
 use std::ops::{Bound, RangeBounds};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prost::Message;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::codec::Invalid;
+use super::high_water_mark::HighWaterMark;
 use super::types::{Entry, LogId, Vote};
 use crate::pb::peer as pb;
 
@@ -23,6 +24,10 @@ pub(crate) struct LogDb {
     committed_is_dirty: bool,
     last: Option<LogId>,
     purged: Option<LogId>,
+    /// The number of the last transaction.
+    transaction: u64,
+    /// Where that number is kept as well; none if the log is no file.
+    mark: Option<HighWaterMark>,
 }
 
 /// Why the log cannot be read or written.
@@ -40,6 +45,12 @@ pub(crate) enum LogDbError {
     ForeignNode { found: u64 },
     #[error("the log has a hole: {count} entries from {first} to {last}")]
     Hole { count: u64, first: u64, last: u64 },
+    #[error("its end is lost: the last transaction is {found}, and {expected} was on disk before")]
+    EndLost { found: u64, expected: u64 },
+    #[error("the file is missing, and {0} is not")]
+    Lost(String),
+    #[error("{path}: {error}")]
+    Mark { path: PathBuf, error: io::Error },
     #[error("the log lacks the record {0:?}")]
     Missing(&'static str),
 }
@@ -58,22 +69,65 @@ const KEY_BOOT: &str = "boot";
 const KEY_VOTE: &str = "vote";
 const KEY_COMMITTED: &str = "committed";
 const KEY_PURGED: &str = "purged";
+const KEY_TRANSACTION: &str = "transaction";
 
 // === opening ===
 
 impl LogDb {
     /// Opens the log at `path`, or makes one for the node `node`.
     pub(crate) fn open(path: &Path, node: u64) -> Result<Self, LogDbError> {
+        let mark = path.with_extension("mark");
         if !path.try_exists()? {
+            // A new one would have forgotten whom this node voted for.
+            if mark.try_exists()? {
+                return Err(LogDbError::Lost(mark.display().to_string()));
+            }
             create(path, node)?;
         }
         let db = builder().open(path).map_err(redb::Error::from)?;
+        let mut log = Self::read(db, node)?;
+        log.check_end(&mark)?;
+        Ok(log)
+    }
+
+    /// Sees that nothing is missing at the end of the log, as far as the mark at `path` knows.
+    fn check_end(&mut self, path: &Path) -> Result<(), LogDbError> {
+        let opened = HighWaterMark::open(path, self.transaction);
+        let (mark, expected) = opened.map_err(|error| LogDbError::Mark {
+            path: path.to_owned(),
+            error,
+        })?;
+        if self.transaction < expected {
+            return Err(LogDbError::EndLost {
+                found: self.transaction,
+                expected,
+            });
+        }
+        self.mark = Some(mark);
+        Ok(())
+    }
+
+    /// Opens the log that `file` holds, or makes one for the node `node` if it is empty.
+    #[cfg(test)]
+    pub(crate) fn open_on(file: impl redb::StorageBackend, node: u64) -> Result<Self, LogDbError> {
+        let is_new = file.len()? == 0;
+        let db = builder().create_with_backend(file);
+        let db = db.map_err(redb::Error::from)?;
+        if is_new {
+            prepare(&db, node)?;
+        }
+        Self::read(db, node)
+    }
+
+    fn read(db: Database, node: u64) -> Result<Self, LogDbError> {
         let mut log = Self {
             db,
             committed: None,
             committed_is_dirty: false,
             last: None,
             purged: None,
+            transaction: 0,
+            mark: None,
         };
         log.load(node)?;
         Ok(log)
@@ -92,6 +146,7 @@ impl LogDb {
         }
         self.committed = self.record::<pb::LogId>(KEY_COMMITTED)?.map(Into::into);
         self.purged = self.record::<pb::LogId>(KEY_PURGED)?.map(Into::into);
+        self.transaction = self.number(KEY_TRANSACTION)?.unwrap_or(0);
         self.read_vote()?;
         self.last = self.check_entries()?.or(self.purged);
         Ok(())
@@ -135,14 +190,20 @@ fn create(path: &Path, node: u64) -> Result<(), LogDbError> {
         fs::remove_file(&unfinished)?;
     }
     let db = builder().create(&unfinished).map_err(redb::Error::from)?;
+    prepare(&db, node)?;
+    drop(db);
+    fs::rename(&unfinished, path)?;
+    super::snapshot::sync_directory(path)?;
+    Ok(())
+}
+
+/// Writes what every log has into an empty one.
+fn prepare(db: &Database, node: u64) -> Result<(), LogDbError> {
     let write = db.begin_write().map_err(redb::Error::from)?;
     write.open_table(LOG).map_err(redb::Error::from)?;
     put(&write, KEY_FORMAT, &FORMAT.to_le_bytes())?;
     put(&write, KEY_NODE, &node.to_le_bytes())?;
     write.commit().map_err(redb::Error::from)?;
-    drop(db);
-    fs::rename(&unfinished, path)?;
-    super::snapshot::sync_directory(path)?;
     Ok(())
 }
 
@@ -294,8 +355,14 @@ impl LogDb {
             let committed = self.committed.map(|id| pb::LogId::from(id).encode_to_vec());
             put(&write, KEY_COMMITTED, &committed.unwrap_or_default())?;
         }
+        let transaction = self.transaction + 1;
+        put(&write, KEY_TRANSACTION, &transaction.to_le_bytes())?;
         write.commit().map_err(redb::Error::from)?;
         self.committed_is_dirty = false;
+        self.transaction = transaction;
+        if let Some(mark) = &self.mark {
+            mark.raise(transaction)?;
+        }
         Ok(())
     }
 

@@ -2,12 +2,14 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{AnyError, LogState, OptionalSend, RaftLogReader, StorageIOError};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::log_db::{LogDb, LogDbError};
@@ -21,7 +23,16 @@ use super::types::{Entry, LogId, StorageError, TypeConfig, Vote};
 /// - A job is answered after its transaction is on disk.
 #[derive(Debug, Clone)]
 pub(crate) struct LogStore {
-    jobs: mpsc::Sender<Job>,
+    jobs: Jobs,
+}
+
+/// Where jobs are done.
+#[derive(Debug, Clone)]
+enum Jobs {
+    /// On the storage thread.
+    Thread(mpsc::Sender<Job>),
+    /// Where they come up; see [`crate::environment::Environment::has_threads`].
+    Inline(Arc<Mutex<Option<(LogDb, File)>>>),
 }
 
 enum Job {
@@ -51,7 +62,16 @@ impl LogStore {
                     let _ = closer.send(());
                 }
             })?;
-        Ok(Self { jobs })
+        Ok(Self {
+            jobs: Jobs::Thread(jobs),
+        })
+    }
+
+    /// A store without a thread: each job is done before the call for it returns.
+    pub(crate) fn inline(db: LogDb, lock: File) -> Self {
+        Self {
+            jobs: Jobs::Inline(Arc::new(Mutex::new(Some((db, lock))))),
+        }
     }
 
     /// Runs `job` on the storage thread.
@@ -64,7 +84,7 @@ impl LogStore {
             // Nobody waits any more: the job is done all the same.
             let _ = answer.send(job(db));
         }));
-        self.jobs.send(job).map_err(|_| AnyError::new(&Ended))?;
+        self.jobs.send(job).map_err(|error| AnyError::new(&error))?;
         match answered.await {
             Ok(result) => result.map_err(|error| AnyError::new(&error)),
             Err(_) => Err(AnyError::new(&Ended)),
@@ -78,6 +98,30 @@ impl LogStore {
             let _ = closed.await;
         }
     }
+}
+
+// === impl Jobs ===
+
+impl Jobs {
+    fn send(&self, job: Job) -> Result<(), Ended> {
+        match self {
+            Self::Thread(jobs) => jobs.send(job).map_err(|_| Ended),
+            Self::Inline(open) => do_inline(&mut open.lock(), job),
+        }
+    }
+}
+
+fn do_inline(open: &mut Option<(LogDb, File)>, job: Job) -> Result<(), Ended> {
+    let (db, _lock) = open.as_mut().ok_or(Ended)?;
+    match job {
+        Job::Run(job) => job(db),
+        Job::Close(closer) => {
+            flush(db);
+            *open = None;
+            let _ = closer.send(());
+        }
+    }
+    Ok(())
 }
 
 /// Returns whom to tell that the files are closed.
@@ -186,7 +230,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }));
         self.jobs
             .send(job)
-            .map_err(|_| StorageIOError::write_logs(AnyError::new(&Ended)).into())
+            .map_err(|error| StorageIOError::write_logs(AnyError::new(&error)).into())
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {

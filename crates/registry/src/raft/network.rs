@@ -16,10 +16,12 @@ use openraft::{AnyError, OptionalSend};
 use tokio_stream::iter;
 use tonic::transport::Channel;
 
+use super::acknowledged::Acknowledged;
 use super::channels::{Channels, Lane};
 use super::reachability::Reachability;
 use super::types::{Member, Snapshot, TypeConfig, Vote};
 use crate::NodeId;
+use crate::dialer::PeerAddress;
 use crate::identity::Identity;
 use crate::pb::peer as pb;
 use crate::pb::peer::raft_client::RaftClient;
@@ -32,6 +34,7 @@ pub(crate) struct Network {
     identity: Arc<Identity>,
     replica: Arc<Replica>,
     peers: Arc<Reachability>,
+    acknowledged: Arc<Acknowledged>,
 }
 
 /// One peer, as openraft talks to it. Cheap to make: the connection is kept in [`Channels`].
@@ -64,7 +67,13 @@ impl Network {
             identity,
             replica,
             peers: Arc::default(),
+            acknowledged: Arc::default(),
         }
+    }
+
+    /// Which peers do not answer.
+    pub(crate) fn peers(&self) -> Arc<Reachability> {
+        Arc::clone(&self.peers)
     }
 }
 
@@ -93,7 +102,11 @@ impl Peer {
                 |row| Arc::clone(&row.address),
             )
         });
-        let channel = self.network.channels.get(&address, lane);
+        let peer = PeerAddress {
+            address: address.to_string(),
+            name: Some(self.name.clone()),
+        };
+        let channel = self.network.channels.get(peer, lane);
         let channel = channel.map_err(|error| Unreachable::new(&error))?;
         // Peers are trusted with sizes: an entry holds as much as its proposer put in.
         Ok(RaftClient::new(channel)
@@ -103,6 +116,24 @@ impl Peer {
 
     fn header(&self) -> Option<pb::Header> {
         Some(self.network.identity.header(self.id))
+    }
+
+    /// Remembers what the peer has acknowledged, by its answer to `rpc`.
+    fn note_acknowledged(
+        &self,
+        rpc: &AppendEntriesRequest<TypeConfig>,
+        outcome: &AppendEntriesResponse<u64>,
+    ) {
+        let last = rpc.entries.last().map(|entry| entry.log_id);
+        let matching = match outcome {
+            AppendEntriesResponse::Success => last.or(rpc.prev_log_id),
+            AppendEntriesResponse::PartialSuccess(matching) => *matching,
+            AppendEntriesResponse::Conflict | AppendEntriesResponse::HigherVote(_) => None,
+        };
+        if let Some(matching) = matching {
+            let peers = &self.network.acknowledged;
+            peers.note(self.id, rpc.vote, matching.index);
+        }
     }
 
     /// Waits for an answer no longer than `option` says: a call that hangs would hold up
@@ -171,10 +202,13 @@ impl RaftNetwork<TypeConfig> for Peer {
             previous: rpc.prev_log_id.map(Into::into),
             entries: rpc.entries.iter().map(Into::into).collect(),
             committed: rpc.leader_commit.map(Into::into),
+            acknowledged: self.network.acknowledged.by(self.id, rpc.vote),
         };
         let call = client.append_entries(request);
         let answer = self.within(&option, RPCTypes::AppendEntries, call).await?;
-        append_outcome(answer).ok_or_else(|| malformed("append").into())
+        let outcome = append_outcome(answer).ok_or_else(|| malformed("append"))?;
+        self.note_acknowledged(&rpc, &outcome);
+        Ok(outcome)
     }
 
     async fn vote(

@@ -2,27 +2,76 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest};
+use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::contradiction::{Contradiction, check_answer, check_request, is_consecutive};
 use super::snapshot::SnapshotContent;
 use super::types::{Entry, Raft, Snapshot, Vote};
+use crate::NodeId;
+use crate::caller::{Caller, NameCheck};
+use crate::environment::{Environment, run_blocking};
 use crate::identity::Identity;
 use crate::pb::peer as pb;
 use crate::pb::peer::raft_server;
+use crate::replica::Replica;
 
 /// Hands the calls of peers to openraft.
 #[derive(Clone)]
 pub(crate) struct RaftService {
     raft: Raft,
     identity: Arc<Identity>,
+    replica: Arc<Replica>,
+    environment: Arc<dyn Environment>,
+    names: NameCheck,
+    /// Why the node must end.
+    fatal: Arc<watch::Sender<Option<String>>>,
 }
 
 /// Octets of the largest snapshot that is taken in.
 const MAX_SNAPSHOT: u64 = 1 << 30;
 
 impl RaftService {
-    pub(crate) fn new(raft: Raft, identity: Arc<Identity>) -> Self {
-        Self { raft, identity }
+    pub(crate) fn new(
+        raft: Raft,
+        identity: Arc<Identity>,
+        replica: Arc<Replica>,
+        environment: Arc<dyn Environment>,
+        names: NameCheck,
+        fatal: Arc<watch::Sender<Option<String>>>,
+    ) -> Self {
+        Self {
+            raft,
+            identity,
+            replica,
+            environment,
+            names,
+            fatal,
+        }
+    }
+
+    /// The node must end; to openraft, here and at the leader, this call never arrived.
+    fn refuse(&self, contradiction: Contradiction) -> Status {
+        let reason = contradiction.to_string();
+        self.fatal.send_replace(Some(reason.clone()));
+        Status::data_loss(reason)
+    }
+
+    /// Who sends a request with `header`: a member that leads, or wants to, by the vote in it. To
+    /// ask in the name of another is refused.
+    async fn check(
+        &self,
+        caller: &Caller,
+        header: Option<pb::Header>,
+        vote: Option<pb::Vote>,
+    ) -> Result<NodeId, Status> {
+        if let Some(header) = header {
+            self.names.check_id(caller, NodeId(header.from))?;
+            if vote.is_some_and(|vote| vote.candidate != header.from) {
+                return Err(invalid("the vote is not that of the sender"));
+            }
+        }
+        self.identity.check_or_adopt(header).await
     }
 
     /// Reads a snapshot whole. One that is damaged or another cluster's is refused here: openraft
@@ -43,7 +92,7 @@ impl RaftService {
             bytes.extend_from_slice(&chunk.data);
         }
         let bytes = bytes.freeze();
-        let decoded = tokio::task::spawn_blocking({
+        let decoded = run_blocking(&*self.environment, {
             let bytes = bytes.clone();
             move || SnapshotContent::decode(&bytes)
         });
@@ -66,8 +115,9 @@ impl raft_server::Raft for RaftService {
         request: Request<pb::AppendEntriesRequest>,
     ) -> Result<Response<pb::AppendEntriesResponse>, Status> {
         use pb::append_entries_response::{Conflict, Outcome, PartialSuccess, Success};
+        let caller = Caller::of(request.extensions());
         let request = request.into_inner();
-        self.identity.check_or_adopt(request.header).await?;
+        self.check(&caller, request.header, request.vote).await?;
         let entries = request.entries.into_iter().map(Entry::try_from);
         let rpc = AppendEntriesRequest {
             vote: vote(request.vote)?,
@@ -75,7 +125,16 @@ impl raft_server::Raft for RaftService {
             entries: entries.collect::<Result<_, _>>().map_err(invalid)?,
             leader_commit: request.committed.map(Into::into),
         };
-        let outcome = match self.raft.append_entries(rpc).await.map_err(stopped)? {
+        if !is_consecutive(&rpc) {
+            return Err(Status::aborted("the entries leave a hole in the log"));
+        }
+        let applied = self.replica.read(|state| state.applied);
+        check_request(&rpc, applied).map_err(|found| self.refuse(found))?;
+        let previous = rpc.prev_log_id;
+        let answer = self.raft.append_entries(rpc).await.map_err(stopped)?;
+        check_answer(&answer, previous, request.acknowledged)
+            .map_err(|found| self.refuse(found))?;
+        let outcome = match answer {
             AppendEntriesResponse::Success => Outcome::Success(Success {}),
             AppendEntriesResponse::PartialSuccess(matching) => Outcome::Partial(PartialSuccess {
                 matching: matching.map(Into::into),
@@ -92,8 +151,15 @@ impl raft_server::Raft for RaftService {
         &self,
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
+        let caller = Caller::of(request.extensions());
         let request = request.into_inner();
-        self.identity.check_or_adopt(request.header).await?;
+        let from = self.check(&caller, request.header, request.vote).await?;
+        // It may not know yet that it has no say any more.
+        if self.replica.read(|state| state.table.is_removed(from)) {
+            return Err(Status::permission_denied(format!(
+                "node {from} was removed from the cluster"
+            )));
+        }
         let rpc = VoteRequest {
             vote: vote(request.vote)?,
             last_log_id: request.last_log_id.map(Into::into),
@@ -110,12 +176,13 @@ impl raft_server::Raft for RaftService {
         &self,
         request: Request<Streaming<pb::SnapshotChunk>>,
     ) -> Result<Response<pb::InstallSnapshotResponse>, Status> {
+        let caller = Caller::of(request.extensions());
         let mut chunks = request.into_inner();
         let first = chunks.message().await?;
         let head = first
             .and_then(|chunk| chunk.head)
             .ok_or_else(|| invalid("the first chunk has no head"))?;
-        self.identity.check_or_adopt(head.header).await?;
+        self.check(&caller, head.header, head.vote).await?;
         let vote = vote(head.vote)?;
         let snapshot = self.receive(head.size, chunks).await?;
         let answer = self.raft.install_full_snapshot(vote, snapshot).await;

@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use parking_lot::Mutex;
 use prost::Message;
 
@@ -50,44 +50,12 @@ const HEADER: usize = MAGIC.len() + 4 + 8;
 // === impl SnapshotContent ===
 
 impl SnapshotContent {
-    pub(crate) fn new(cluster: u64, state: State) -> Self {
-        let id = state.applied.map_or_else(
-            || "0".to_owned(),
-            |log_id| format!("{}-{}", log_id.leader_id.term, log_id.index),
-        );
-        Self {
-            cluster,
-            id,
-            last_log_id: state.applied,
-            membership: state.membership,
-            table: state.table,
-        }
-    }
-
     pub(crate) fn meta(&self) -> SnapshotMeta {
         SnapshotMeta {
             last_log_id: self.last_log_id,
             last_membership: self.membership.clone(),
             snapshot_id: self.id.clone(),
         }
-    }
-
-    pub(crate) fn encode(&self) -> Bytes {
-        let message = pb::Snapshot {
-            cluster_id: self.cluster,
-            last_log_id: self.last_log_id.map(Into::into),
-            membership: Some((&self.membership).into()),
-            id: self.id.clone(),
-            nodes: self.table.nodes().map(encode_node).collect(),
-            rows: encode_rows(&self.table),
-        };
-        let body = message.encode_to_vec();
-        let mut bytes = BytesMut::with_capacity(HEADER + body.len());
-        bytes.put_slice(MAGIC);
-        bytes.put_u32(crc32fast::hash(&body));
-        bytes.put_u64(body.len() as u64);
-        bytes.put_slice(&body);
-        bytes.freeze()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, SnapshotError> {
@@ -111,14 +79,76 @@ impl SnapshotContent {
         let message = pb::Snapshot::decode(body).map_err(Invalid::from)?;
         let nodes = message.nodes.into_iter().map(decode_node);
         let rows = message.rows.into_iter().map(decode_row);
+        let mut table = Table::restore(nodes, rows.collect::<Result<Vec<_>, _>>()?);
+        let removed = message.removed.into_iter();
+        table.restore_removed(removed.map(|node| (NodeId(node.id), node.name.into())));
         Ok(Self {
             cluster: message.cluster_id,
             id: message.id,
             last_log_id: message.last_log_id.map(Into::into),
             membership: message.membership.unwrap_or_default().into(),
-            table: Table::restore(nodes, rows.collect::<Result<Vec<_>, _>>()?),
+            table,
         })
     }
+}
+
+/// A snapshot of `state`, which is read once and not copied, and what openraft wants to know of it.
+pub(crate) fn encode(cluster: u64, state: &State) -> (SnapshotMeta, Bytes) {
+    let meta = SnapshotMeta {
+        last_log_id: state.applied,
+        last_membership: state.membership.clone(),
+        snapshot_id: state.applied.map_or_else(
+            || "0".to_owned(),
+            |log_id| format!("{}-{}", log_id.leader_id.term, log_id.index),
+        ),
+    };
+    let mut bytes = vec![0; HEADER];
+    let head = pb::Snapshot {
+        cluster_id: cluster,
+        last_log_id: state.applied.map(Into::into),
+        membership: Some((&state.membership).into()),
+        id: meta.snapshot_id.clone(),
+        nodes: state.table.nodes().map(encode_node).collect(),
+        rows: Vec::new(),
+        removed: encode_removed(&state.table),
+    };
+    append(&head, &mut bytes);
+    append_rows(&state.table, &mut bytes);
+    let (header, body) = bytes.split_at_mut(HEADER);
+    let mut header = &mut header[..];
+    header.put_slice(MAGIC);
+    header.put_u32(crc32fast::hash(body));
+    header.put_u64(body.len() as u64);
+    (meta, bytes.into())
+}
+
+/// Appends a message. Messages behind each other are read as one that has the fields of all.
+fn append(message: &pb::Snapshot, bytes: &mut Vec<u8>) {
+    message.encode(bytes).expect("a Vec takes every write");
+}
+
+/// Appends the rows, each as a message of its own, in one and the same allocation.
+fn append_rows(table: &Table, bytes: &mut Vec<u8>) {
+    let mut message = pb::Snapshot {
+        rows: vec![pb::SnapshotRow::default()],
+        ..pb::Snapshot::default()
+    };
+    for (name, rows) in table.names() {
+        for row in rows {
+            encode_row(name, row, &mut message.rows[0]);
+            append(&message, bytes);
+        }
+    }
+}
+
+fn encode_row(name: &Name, row: &Row, message: &mut pb::SnapshotRow) {
+    message.domain.clear();
+    message.domain.push_str(name.domain.as_str());
+    message.is_subdomain = name.is_subdomain;
+    message.node = row.node.0;
+    message.connection = row.connection.0;
+    message.hidden = row.hidden;
+    message.exclusive = row.exclusive;
 }
 
 fn encode_node((id, row): (NodeId, &NodeRow)) -> pb::SnapshotNode {
@@ -143,18 +173,12 @@ fn decode_node(node: pb::SnapshotNode) -> (NodeId, NodeRow) {
     (NodeId(node.id), row)
 }
 
-fn encode_rows(table: &Table) -> Vec<pb::SnapshotRow> {
-    let rows = table
-        .names()
-        .flat_map(|(name, rows)| rows.iter().map(move |row| (name, row)));
-    rows.map(|(name, row)| pb::SnapshotRow {
-        domain: name.domain.to_string(),
-        is_subdomain: name.is_subdomain,
-        node: row.node.0,
-        connection: row.connection.0,
-        hidden: row.hidden,
-    })
-    .collect()
+fn encode_removed(table: &Table) -> Vec<pb::RemovedNode> {
+    let removed = table.removed().map(|(id, name)| pb::RemovedNode {
+        id: id.0,
+        name: name.to_string(),
+    });
+    removed.collect()
 }
 
 fn decode_row(row: pb::SnapshotRow) -> Result<(Name, Row), Invalid> {
@@ -163,6 +187,7 @@ fn decode_row(row: pb::SnapshotRow) -> Result<(Name, Row), Invalid> {
         node: NodeId(row.node),
         connection: ConnectionId(row.connection),
         hidden: row.hidden,
+        exclusive: row.exclusive,
     };
     Ok((name, row))
 }

@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,11 +8,13 @@ use openraft::{
     AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, RaftTypeConfig, StorageIOError,
 };
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
-use super::snapshot::{SnapshotContent, SnapshotError, SnapshotFile};
+use super::snapshot::{self, SnapshotContent, SnapshotError, SnapshotFile};
 use super::types::{
     Entry, LogId, Snapshot, SnapshotMeta, StorageError, StoredMembership, TypeConfig,
 };
+use crate::environment::{Environment, run_blocking};
 use crate::replica::Replica;
 
 /// The state machine of openraft: applies the log to the [`Replica`] and keeps snapshots of it.
@@ -25,6 +28,7 @@ pub(crate) struct StateMachine {
     current: Arc<Mutex<Option<(SnapshotMeta, Bytes)>>>,
     /// 0 until the node belongs to a cluster.
     cluster: Arc<AtomicU64>,
+    environment: Arc<dyn Environment>,
 }
 
 impl StateMachine {
@@ -33,12 +37,14 @@ impl StateMachine {
         replica: Arc<Replica>,
         file: SnapshotFile,
         cluster: Arc<AtomicU64>,
+        environment: Arc<dyn Environment>,
     ) -> Result<Self, SnapshotError> {
         let machine = Self {
             replica,
             file,
             current: Arc::default(),
             cluster,
+            environment,
         };
         if let Some((content, bytes)) = machine.file.load()? {
             machine.accept(content, bytes)?;
@@ -119,7 +125,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let failed =
             |error: AnyError| StorageIOError::write_snapshot(Some(meta.signature()), error);
         let (file, bytes) = (self.file.clone(), *snapshot);
-        let kept = tokio::task::spawn_blocking(move || {
+        let kept = run_blocking(&*self.environment, move || {
             let content = SnapshotContent::decode(&bytes)?;
             file.store(content.last_log_id, &bytes)?;
             Ok::<_, SnapshotError>((content, bytes))
@@ -145,13 +151,27 @@ impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
         let failed = |error: AnyError| StorageIOError::write_snapshot(None, error);
         let cluster = self.cluster.load(Ordering::Acquire);
-        let content = SnapshotContent::new(cluster, self.replica.read(|state| state.clone()));
-        let (file, meta) = (self.file.clone(), content.meta());
-        let kept = tokio::task::spawn_blocking(move || {
-            let bytes = content.encode();
-            file.store(content.last_log_id, &bytes).map(|()| bytes)
+        let (file, replica) = (self.file.clone(), Arc::clone(&self.replica));
+        let kept = run_blocking(&*self.environment, move || {
+            let start = Instant::now();
+            // Holds up the log for as long as it takes; a copy of the table would take longer.
+            let ((meta, bytes), held_up) = replica.read(|state| {
+                let start = Instant::now();
+                (snapshot::encode(cluster, state), start.elapsed())
+            });
+            file.store(meta.last_log_id, &bytes)?;
+            let revision = meta.last_log_id.map_or(0, |log_id| log_id.index);
+            let (size, took) = (bytes.len(), start.elapsed());
+            tracing::info!(
+                revision,
+                size,
+                ?held_up,
+                ?took,
+                "Kept a snapshot of the table"
+            );
+            Ok::<_, io::Error>((meta, bytes))
         });
-        let bytes = match kept.await {
+        let (meta, bytes) = match kept.await {
             Ok(kept) => kept.map_err(|error| failed(AnyError::new(&error)))?,
             Err(error) => return Err(failed(AnyError::new(&error)).into()),
         };

@@ -17,6 +17,7 @@ use super::state_machine::StateMachine;
 use super::types::{Entry, LogId, StorageError, TypeConfig, Vote};
 use crate::NodeId;
 use crate::command::{Batch, Command};
+use crate::environment::Machine;
 use crate::replica::Replica;
 
 const NODE: u64 = 7;
@@ -37,7 +38,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
 fn machine(path: &Path, cluster: u64) -> Result<StateMachine, SnapshotError> {
     let file = SnapshotFile::new(path.to_owned());
     let cluster = Arc::new(AtomicU64::new(cluster));
-    StateMachine::open(Arc::new(Replica::new()), file, cluster)
+    StateMachine::open(Arc::new(Replica::new()), file, cluster, Arc::new(Machine))
 }
 
 #[test]
@@ -157,10 +158,14 @@ impl Expected {
     }
 }
 
-/// What a killed process leaves: the file as it is, without the end of anything.
+/// What a killed process leaves: the files as they are, without the end of anything.
 fn left_by_a_kill(path: &Path) -> PathBuf {
-    let copy = path.with_extension("killed");
+    let dir = path.with_extension("killed");
+    fs::create_dir_all(&dir).unwrap();
+    let copy = dir.join("log");
     fs::copy(path, &copy).unwrap();
+    let mark = |log: &Path| log.with_extension("mark");
+    fs::copy(mark(path), mark(&copy)).unwrap();
     copy
 }
 
@@ -187,17 +192,27 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_log_is_refused_or_unharmed(at in 0..100_usize, bit in 0..8_u8, torn in any::<bool>()) {
+    fn a_damaged_log_is_refused_or_unharmed(
+        at in 0..1000_usize,
+        bit in 0..8_u8,
+        torn in any::<bool>(),
+        killed in any::<bool>(),
+    ) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let entries: Vec<Entry> = (0..200).map(|index| entry(1, index)).collect();
-        {
-            let mut db = LogDb::open(&path, NODE).unwrap();
-            db.append(&entries).unwrap();
-            db.save_vote(Vote::new(3, NODE)).unwrap();
-        }
+        let mut db = LogDb::open(&path, NODE).unwrap();
+        db.append(&entries[..150]).unwrap();
+        db.save_vote(Vote::new(3, NODE)).unwrap();
+        db.append(&entries[150..]).unwrap();
+        let path = if killed {
+            left_by_a_kill(&path)
+        } else {
+            drop(db);
+            path
+        };
         let mut bytes = fs::read(&path).unwrap();
-        let at = bytes.len() * at / 100;
+        let at = bytes.len() * at / 1000;
         if torn {
             bytes.truncate(at);
         } else {
@@ -222,6 +237,19 @@ fn a_log_with_a_hole_is_refused() {
     assert_eq!(
         error.to_string(),
         "the log has a hole: 3 entries from 0 to 3"
+    );
+}
+
+#[test]
+fn a_log_that_is_gone_is_not_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    drop(LogDb::open(&path, NODE).unwrap());
+    fs::remove_file(&path).unwrap();
+    let error = LogDb::open(&path, NODE).unwrap_err();
+    assert!(
+        error.to_string().starts_with("the file is missing"),
+        "{error}"
     );
 }
 

@@ -11,6 +11,7 @@ pub(super) fn component(registration: &Registration, node: &str) -> pb::Componen
         hidden: registration.hidden,
         connection: registration.connection.0,
         node_id: registration.node.0,
+        exclusive: registration.exclusive,
     }
 }
 

@@ -228,6 +228,7 @@ mod tests {
                 node: NodeId(1 + number % 2),
                 connection: ConnectionId(number),
                 hidden: (number / 4) % 2 == 0,
+                exclusive: false,
             };
             (name, row)
         });
@@ -302,6 +303,11 @@ mod tests {
         assert_eq!(list(prefix("d4")), ["d4@a", "d4@b"]);
         assert_eq!(list(prefix("")).len(), 6);
         assert_eq!(list(prefix("x")), [""; 0]);
+        let of_nobody = pb::ListRequest {
+            node: Some("n9".to_owned()),
+            ..pb::ListRequest::default()
+        };
+        assert_eq!(list(of_nobody), [""; 0]);
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::iter;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -7,6 +8,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use tonic::Status;
 
 use super::convert;
+use crate::Registration;
 use crate::pb::registry as pb;
 use crate::replica::{OutOfRange, Replica, State};
 use crate::table::Delta;
@@ -23,15 +25,19 @@ pub(super) fn watch(
     replica: &Replica,
     revision: u64,
 ) -> Result<impl Stream<Item = Message> + Send + 'static, Status> {
-    let (first, deltas): (Vec<pb::WatchResponse>, _) = if revision == 0 {
-        let ((snapshot, seen), deltas) =
+    let (first, deltas) = if revision == 0 {
+        let ((rows, seen), deltas) =
             replica.read_and_subscribe(|state| (rows(state), state.revision()));
-        (in_messages(snapshot, seen), deltas)
+        let changes = rows.into_iter().map(|row| row.into_change());
+        (
+            stream::iter(in_messages(changes, seen)).left_stream(),
+            deltas,
+        )
     } else {
         let subscription = replica.subscribe_after(revision).map_err(out_of_range)?;
-        let missed = subscription.missed.iter();
-        let missed = missed.filter_map(|delta| convert::watch_response(delta));
-        (missed.collect(), subscription.deltas)
+        let missed = subscription.missed.into_iter();
+        let missed = missed.filter_map(|delta| convert::watch_response(&delta));
+        (stream::iter(missed).right_stream(), subscription.deltas)
     };
     let changes = BroadcastStream::new(deltas).map(|delta| match delta {
         Ok(delta) => Ok(delta),
@@ -39,7 +45,7 @@ pub(super) fn watch(
             "the watcher reads too slowly; watch again from the last revision seen",
         )),
     });
-    Ok(stream::iter(first).map(Ok).chain(until_error(changes)))
+    Ok(first.map(Ok).chain(until_error(changes)))
 }
 
 /// The changes of each delta, up to and with the first error.
@@ -61,34 +67,50 @@ fn until_error(
         })
 }
 
-fn rows(state: &State) -> Vec<pb::Change> {
+/// A row of the table, as it is copied while the table stands still: without its strings.
+struct Held {
+    registration: Registration,
+    node: Arc<str>,
+}
+
+impl Held {
+    fn into_change(self) -> pb::Change {
+        convert::added(convert::component(&self.registration, &self.node))
+    }
+}
+
+fn rows(state: &State) -> Vec<Held> {
     let table = &state.table;
     let rows = table
         .names()
         .flat_map(|(name, rows)| rows.iter().map(move |row| (name, row)));
     rows.filter_map(|(name, row)| {
-        let node = table.node(row.node)?;
-        let component = convert::component(&table.registration(name, row), &node.name);
-        Some(convert::added(component))
+        Some(Held {
+            registration: table.registration(name, row),
+            node: Arc::clone(&table.node(row.node)?.name),
+        })
     })
     .collect()
 }
 
-fn in_messages(mut rows: Vec<pb::Change>, revision: u64) -> Vec<pb::WatchResponse> {
-    let mut messages = Vec::new();
-    loop {
-        let rest = rows.split_off(rows.len().min(SNAPSHOT_ROWS));
-        let snapshot_end = rest.is_empty();
-        messages.push(pb::WatchResponse {
-            revision,
-            changes: rows,
-            snapshot_end,
-        });
-        if snapshot_end {
-            return messages;
+/// The messages of a snapshot, each made when it is its turn. At least one.
+fn in_messages(
+    mut changes: impl ExactSizeIterator<Item = pb::Change>,
+    revision: u64,
+) -> impl Iterator<Item = pb::WatchResponse> {
+    let mut ended = false;
+    iter::from_fn(move || {
+        if ended {
+            return None;
         }
-        rows = rest;
-    }
+        let message = changes.by_ref().take(SNAPSHOT_ROWS).collect();
+        ended = changes.len() == 0;
+        Some(pb::WatchResponse {
+            revision,
+            changes: message,
+            snapshot_end: ended,
+        })
+    })
 }
 
 fn out_of_range(reason: OutOfRange) -> Status {
@@ -105,8 +127,8 @@ mod tests {
 
     use super::*;
     use crate::command::{Batch, Changes, Command, Name, RowChange};
-    use crate::replica::HISTORY;
-    use crate::{ConnectionId, Domain, Incarnation, NodeId};
+    use crate::replica::{HISTORY, HISTORY_CHANGES};
+    use crate::{Claim, ConnectionId, Domain, Incarnation, NodeId};
 
     const NODE: NodeId = NodeId(1);
     /// Log index at which the node joins in [`replica`].
@@ -131,19 +153,25 @@ mod tests {
 
     /// Registers `d<index>.example` at log index `index`.
     fn register(replica: &Replica, index: u64) {
-        let change = RowChange::Register {
+        register_some(replica, index, [format!("d{index}.example")]);
+    }
+
+    /// Registers `domains` at log index `index`.
+    fn register_some(replica: &Replica, index: u64, domains: impl IntoIterator<Item = String>) {
+        let change = |domain: String| RowChange::Register {
             name: Name {
-                domain: Domain::prepare(&format!("d{index}.example")).unwrap(),
+                domain: Domain::prepare(&domain).unwrap(),
                 is_subdomain: false,
             },
             connection: ConnectionId(index),
             hidden: false,
+            claim: Claim::Shared,
         };
         let changes = Changes {
             node: NODE,
             incarnation: Incarnation(JOINED),
             sequence: index,
-            changes: vec![change],
+            changes: domains.into_iter().map(change).collect(),
         };
         apply(replica, index, Command::Changes(changes));
     }
@@ -199,6 +227,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_kept_for_watchers_is_bounded_in_changes_too() {
+        let replica = replica();
+        let domains = |index| (0..1000).map(move |number| format!("d{number}.r{index}.example"));
+        let last = JOINED + HISTORY_CHANGES as u64 / 1000 + 2;
+        for index in JOINED + 1..=last {
+            register_some(&replica, index, domains(index));
+        }
+        let refusal = watch(&replica, JOINED).err().unwrap().code();
+        assert_eq!(refusal, Code::OutOfRange);
+        let mut stream = watch(&replica, last - 2).ok().unwrap();
+        assert_eq!(next(&mut stream).await.1.len(), 1000);
+
+        // One entry alone may have more: it is kept, so that whoever is up to date stays so.
+        let many = (0..=HISTORY_CHANGES).map(|number| format!("m{number}.example"));
+        register_some(&replica, last + 1, many);
+        assert!(watch(&replica, last).is_ok());
+        assert!(watch(&replica, last - 1).is_err());
+    }
+
+    #[tokio::test]
     async fn a_watcher_that_reads_too_slowly_is_ended() {
         let replica = replica();
         let stream = watch(&replica, JOINED).ok().unwrap();
@@ -216,7 +264,7 @@ mod tests {
     fn a_large_snapshot_comes_in_pieces_and_marks_its_end() {
         for rows in [0, 1, SNAPSHOT_ROWS, SNAPSHOT_ROWS + 1] {
             let changes = vec![pb::Change::default(); rows];
-            let messages = in_messages(changes, 7);
+            let messages: Vec<_> = in_messages(changes.into_iter(), 7).collect();
             let (last, others) = messages.split_last().unwrap();
             assert!(last.snapshot_end && others.iter().all(|message| !message.snapshot_end));
             let sent: usize = messages.iter().map(|message| message.changes.len()).sum();

@@ -1,9 +1,11 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{NodeRow, Row, Table};
 use crate::command::Name;
+use crate::losses::Loss;
 use crate::routes::{NodeInfo, Route};
-use crate::{Incarnation, NodeId, Registration};
+use crate::{Domain, Incarnation, NodeId, Registration};
 
 /// What the log entry `revision` changed in the table, in order. A pure function of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +29,28 @@ pub(crate) enum Change {
     },
     /// A life of a node has begun.
     NodeJoined { id: NodeId, info: NodeInfo },
-    /// A life of a node has ended.
+    /// A life of a node has ended. What it held was removed before, in the same delta.
     NodeGone {
         id: NodeId,
         incarnation: Incarnation,
+        name: Arc<str>,
+        ending: Ending,
     },
+}
+
+/// Why a life of a node has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It said that it leaves.
+    Left,
+    /// It was silent for longer than its lease.
+    LeaseEnded,
+    /// It has begun another life.
+    Renewed,
+    /// An operator has removed it for good, or a node without data has taken its name.
+    Removed,
+    /// It ended in a gap of the log that a snapshot has bridged.
+    Unknown,
 }
 
 impl Delta {
@@ -40,6 +59,41 @@ impl Delta {
             revision,
             changes: Vec::new(),
         }
+    }
+
+    /// Who lost a name to another node that holds it exclusively now. Of a difference between two
+    /// tables as well: there it may also have lost the name in another way before.
+    pub(crate) fn takeovers(&self) -> Vec<Loss> {
+        let takers: HashMap<(&Domain, bool), NodeId> = self
+            .changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Added { registration, .. } if registration.exclusive => {
+                    let name = (&registration.domain, registration.is_subdomain);
+                    Some((name, registration.node))
+                }
+                _ => None,
+            })
+            .collect();
+        if takers.is_empty() {
+            return Vec::new();
+        }
+        let removed = self.changes.iter().filter_map(|change| match change {
+            Change::Removed { registration, .. } => Some(registration),
+            _ => None,
+        });
+        let lost = removed.filter_map(|registration| {
+            let name = (&registration.domain, registration.is_subdomain);
+            let by = *takers.get(&name)?;
+            (by != registration.node).then(|| Loss {
+                domain: registration.domain.clone(),
+                is_subdomain: registration.is_subdomain,
+                node: registration.node,
+                connection: registration.connection,
+                by: Some(by),
+            })
+        });
+        lost.collect()
     }
 
     pub(super) fn push_added(&mut self, table: &Table, name: &Name, row: &Row) {
@@ -65,8 +119,19 @@ impl Delta {
         self.changes.push(Change::NodeJoined { id, info });
     }
 
-    pub(super) fn push_gone(&mut self, id: NodeId, incarnation: Incarnation) {
-        self.changes.push(Change::NodeGone { id, incarnation });
+    pub(super) fn push_gone(
+        &mut self,
+        id: NodeId,
+        incarnation: Incarnation,
+        name: &Arc<str>,
+        ending: Ending,
+    ) {
+        self.changes.push(Change::NodeGone {
+            id,
+            incarnation,
+            name: Arc::clone(name),
+            ending,
+        });
     }
 }
 
@@ -83,6 +148,7 @@ impl From<&Registration> for Route {
             incarnation: registration.incarnation,
             connection: registration.connection,
             hidden: registration.hidden,
+            exclusive: registration.exclusive,
         }
     }
 }

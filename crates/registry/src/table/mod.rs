@@ -5,9 +5,9 @@ mod model_test;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub(crate) use self::delta::{Change, Delta};
+pub(crate) use self::delta::{Change, Delta, Ending};
 use crate::command::{Changes, Command, Name, RowChange};
-use crate::{ConnectionId, Incarnation, NodeId, Registration};
+use crate::{Claim, ConnectionId, Incarnation, NodeId, Registration};
 
 /// The replicated state machine: which node is in which life, and which domains it holds.
 ///
@@ -15,7 +15,8 @@ use crate::{ConnectionId, Incarnation, NodeId, Registration};
 /// same deltas on every node.
 ///
 /// Invariants: a row's node is joined and the row belongs to its present incarnation; a node holds
-/// a name once; no two nodes share a name of their own.
+/// a name once; who holds a name exclusively is its only holder; no two nodes share a name of their
+/// own; no node is among the removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Table {
     nodes: BTreeMap<NodeId, NodeRow>,
@@ -23,6 +24,8 @@ pub(crate) struct Table {
     rows: BTreeMap<Name, Vec<Row>>,
     /// The names that each node holds: derived from `rows`.
     held: BTreeMap<NodeId, BTreeSet<Name>>,
+    /// Identities that never come back, with the names that their nodes had.
+    removed: BTreeMap<NodeId, Arc<str>>,
 }
 
 /// A node that the table knows.
@@ -44,6 +47,8 @@ pub(crate) struct Row {
     pub(crate) node: NodeId,
     pub(crate) connection: ConnectionId,
     pub(crate) hidden: bool,
+    /// Nobody else may hold the name (contract R3, `conflict_scope = "cluster"`).
+    pub(crate) exclusive: bool,
 }
 
 // === reading ===
@@ -55,6 +60,16 @@ impl Table {
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeId, &NodeRow)> {
         self.nodes.iter().map(|(id, row)| (*id, row))
+    }
+
+    /// True if the identity never comes back: its node was removed, or lost its data.
+    pub(crate) fn is_removed(&self, id: NodeId) -> bool {
+        self.removed.contains_key(&id)
+    }
+
+    /// The identities that never come back, with the names that their nodes had.
+    pub(crate) fn removed(&self) -> impl Iterator<Item = (NodeId, &Arc<str>)> {
+        self.removed.iter().map(|(id, name)| (*id, name))
     }
 
     /// The holders of a name, sorted by node.
@@ -93,6 +108,7 @@ impl Table {
             connection: row.connection,
             is_subdomain: name.is_subdomain,
             hidden: row.hidden,
+            exclusive: row.exclusive,
         }
     }
 }
@@ -109,12 +125,13 @@ impl Table {
                 address,
                 boot,
             } => self.join(Incarnation(revision), *node, (name, address), *boot, delta),
-            Command::NodeLeft { node, incarnation }
-            | Command::NodeExpired { node, incarnation } => {
-                if self.is_current(*node, *incarnation) {
-                    self.end_life(*node, delta);
-                }
+            Command::NodeLeft { node, incarnation } => {
+                self.end_if_current(*node, *incarnation, Ending::Left, delta);
             }
+            Command::NodeExpired { node, incarnation } => {
+                self.end_if_current(*node, *incarnation, Ending::LeaseEnded, delta);
+            }
+            Command::NodeRemoved { node } => self.remove(*node, delta),
             Command::Changes(changes) => self.change(changes, delta),
         }
     }
@@ -133,10 +150,10 @@ impl Table {
         boot: u64,
         delta: &mut Delta,
     ) {
-        if self.node(node).is_some_and(|row| row.boot >= boot) {
+        if self.is_removed(node) || self.node(node).is_some_and(|row| row.boot >= boot) {
             return;
         }
-        self.end_life(node, delta);
+        self.end_life(node, Ending::Renewed, delta);
         self.forget_namesakes(node, name, delta);
         let row = NodeRow {
             name: name.into(),
@@ -157,13 +174,32 @@ impl Table {
             .map(|(id, _)| id)
             .collect();
         for id in namesakes {
-            self.end_life(id, delta);
-            self.nodes.remove(&id);
+            self.remove(id, delta);
+        }
+    }
+
+    /// Forgets a node for good. One that never joined is noted all the same: it must not.
+    fn remove(&mut self, node: NodeId, delta: &mut Delta) {
+        self.end_life(node, Ending::Removed, delta);
+        let row = self.nodes.remove(&node);
+        let name = row.map_or_else(|| "".into(), |row| row.name);
+        self.removed.entry(node).or_insert(name);
+    }
+
+    fn end_if_current(
+        &mut self,
+        node: NodeId,
+        incarnation: Incarnation,
+        ending: Ending,
+        delta: &mut Delta,
+    ) {
+        if self.is_current(node, incarnation) {
+            self.end_life(node, ending, delta);
         }
     }
 
     /// Ends the present life of a node, if it is in one, and removes what it holds.
-    fn end_life(&mut self, node: NodeId, delta: &mut Delta) {
+    fn end_life(&mut self, node: NodeId, ending: Ending, delta: &mut Delta) {
         for name in self.held.remove(&node).unwrap_or_default() {
             self.remove_row(&name, node, delta);
         }
@@ -171,7 +207,7 @@ impl Table {
             return;
         };
         if let Some(incarnation) = row.incarnation.take() {
-            delta.push_gone(node, incarnation);
+            delta.push_gone(node, incarnation, &row.name, ending);
         }
     }
 
@@ -189,12 +225,20 @@ impl Table {
                     name,
                     connection,
                     hidden,
+                    claim,
                 } => {
                     let row = Row {
                         node: changes.node,
                         connection: *connection,
                         hidden: *hidden,
+                        exclusive: claim.is_exclusive(),
                     };
+                    if self.is_superseded(name, &row) {
+                        continue;
+                    }
+                    if *claim == Claim::TakeOver {
+                        self.take_from_others(name, row.node, delta);
+                    }
                     self.register(name, row, delta);
                 }
                 RowChange::Unregister { name, connection } => {
@@ -204,14 +248,39 @@ impl Table {
         }
     }
 
+    /// A newer connection of the same node holds the name.
+    fn is_superseded(&self, name: &Name, row: &Row) -> bool {
+        self.row(name, row.node)
+            .is_some_and(|present| present.connection > row.connection)
+    }
+
+    /// Another node holds the name, and one of the two does not share it.
+    fn is_denied(&self, name: &Name, row: &Row) -> bool {
+        self.holders(name)
+            .iter()
+            .any(|other| other.node != row.node && (row.exclusive || other.exclusive))
+    }
+
+    fn take_from_others(&mut self, name: &Name, node: NodeId, delta: &mut Delta) {
+        let others: Vec<NodeId> = self.holders(name).iter().map(|row| row.node).collect();
+        for other in others.into_iter().filter(|other| *other != node) {
+            self.drop_row(name, other, delta);
+        }
+    }
+
     fn register(&mut self, name: &Name, row: Row, delta: &mut Delta) {
+        if self.is_denied(name, &row) {
+            return;
+        }
         if let Some(present) = self.row(name, row.node) {
             if present.connection > row.connection || *present == row {
                 return;
             }
             self.remove_row(name, row.node, delta);
         }
-        let rows = self.rows.entry(name.clone()).or_default();
+        // Most names have one holder.
+        let rows = self.rows.entry(name.clone());
+        let rows = rows.or_insert_with(|| Vec::with_capacity(1));
         let at = rows.partition_point(|present| present.node < row.node);
         rows.insert(at, row);
         self.held.entry(row.node).or_default().insert(name.clone());
@@ -228,9 +297,13 @@ impl Table {
         let holds = self
             .row(name, node)
             .is_some_and(|row| row.connection == connection);
-        if !holds {
-            return;
+        if holds {
+            self.drop_row(name, node, delta);
         }
+    }
+
+    /// Removes a row from `rows` and from `held`.
+    fn drop_row(&mut self, name: &Name, node: NodeId, delta: &mut Delta) {
         self.remove_row(name, node, delta);
         if let Some(held) = self.held.get_mut(&node) {
             held.remove(name);
@@ -280,6 +353,14 @@ impl Table {
         table
     }
 
+    /// Puts back what [`Self::removed`] listed.
+    pub(crate) fn restore_removed(
+        &mut self,
+        removed: impl IntoIterator<Item = (NodeId, Arc<str>)>,
+    ) {
+        self.removed.extend(removed);
+    }
+
     /// What turns `self` into `newer`, a table of log index `revision`.
     pub(crate) fn difference(&self, newer: &Self, revision: u64) -> Delta {
         let mut delta = Delta::new(revision);
@@ -293,7 +374,11 @@ impl Table {
                 continue;
             };
             if !newer.is_current(id, incarnation) {
-                delta.push_gone(id, incarnation);
+                let ending = match newer.is_removed(id) {
+                    true => Ending::Removed,
+                    false => Ending::Unknown,
+                };
+                delta.push_gone(id, incarnation, &row.name, ending);
             }
         }
         for (id, row) in newer.nodes() {

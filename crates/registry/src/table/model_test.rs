@@ -7,15 +7,16 @@ use proptest::prelude::*;
 
 use super::{Change, Delta, NodeRow, Row, Table};
 use crate::command::{Changes, Command, Name, RowChange};
-use crate::{ConnectionId, Domain, Incarnation, NodeId, Registration};
+use crate::{Claim, ConnectionId, Domain, Incarnation, NodeId, Registration};
 
-/// A row as a tuple: name, node, incarnation, connection, hidden.
-type Fact = (Name, u64, u64, u64, bool);
+/// A row as a tuple: name, node, incarnation, connection, hidden, exclusive.
+type Fact = (Name, u64, u64, u64, bool, bool);
 
 #[derive(Debug, Clone, Default)]
 struct Model {
     nodes: BTreeMap<u64, ModelNode>,
     facts: BTreeSet<Fact>,
+    removed: BTreeSet<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -40,16 +41,14 @@ impl Model {
                     self.nodes.get_mut(&node.0).unwrap().incarnation = None;
                 }
             }
+            Command::NodeRemoved { node } => self.remove(node.0),
             Command::Changes(changes) => self.change(changes),
         }
     }
 
     fn join(&mut self, index: u64, node: u64, name: &str, boot: u64) {
-        if self
-            .nodes
-            .get(&node)
-            .is_some_and(|known| known.boot >= boot)
-        {
+        let older = |known: &ModelNode| known.boot >= boot;
+        if self.removed.contains(&node) || self.nodes.get(&node).is_some_and(older) {
             return;
         }
         let gone: Vec<u64> = self
@@ -58,11 +57,10 @@ impl Model {
             .filter(|(id, known)| **id != node && known.name == name)
             .map(|(id, _)| *id)
             .collect();
-        for id in &gone {
-            self.nodes.remove(id);
+        for id in gone {
+            self.remove(id);
         }
-        self.facts
-            .retain(|fact| fact.1 != node && !gone.contains(&fact.1));
+        self.facts.retain(|fact| fact.1 != node);
         let joined = ModelNode {
             name: name.to_owned(),
             boot,
@@ -70,6 +68,12 @@ impl Model {
             sequence: 0,
         };
         self.nodes.insert(node, joined);
+    }
+
+    fn remove(&mut self, node: u64) {
+        self.nodes.remove(&node);
+        self.facts.retain(|fact| fact.1 != node);
+        self.removed.insert(node);
     }
 
     fn change(&mut self, changes: &Changes) {
@@ -87,16 +91,18 @@ impl Model {
                     name,
                     connection,
                     hidden,
+                    claim,
                 } => {
-                    let newer = self
-                        .facts
-                        .iter()
-                        .any(|fact| (&fact.0, fact.1) == (name, node) && fact.3 > connection.0);
-                    if !newer {
-                        self.facts.retain(|fact| (&fact.0, fact.1) != (name, node));
-                        let fact = (name.clone(), node, incarnation, connection.0, *hidden);
-                        self.facts.insert(fact);
-                    }
+                    let exclusive = *claim != Claim::Shared;
+                    let fact = (
+                        name.clone(),
+                        node,
+                        incarnation,
+                        connection.0,
+                        *hidden,
+                        exclusive,
+                    );
+                    self.register(fact, *claim == Claim::TakeOver);
                 }
                 RowChange::Unregister { name, connection } => {
                     self.facts
@@ -104,6 +110,23 @@ impl Model {
                 }
             }
         }
+    }
+
+    fn register(&mut self, new: Fact, takes_over: bool) {
+        let (mine, others): (Vec<Fact>, Vec<Fact>) = self
+            .facts
+            .iter()
+            .filter(|fact| fact.0 == new.0)
+            .cloned()
+            .partition(|fact| fact.1 == new.1);
+        let is_late = mine.iter().any(|mine| mine.3 > new.3);
+        let is_denied = !takes_over && others.iter().any(|other| other.5 || new.5);
+        if is_late || is_denied {
+            return;
+        }
+        let goes = |fact: &Fact| fact.0 == new.0 && (takes_over || fact.1 == new.1);
+        self.facts.retain(|fact| !goes(fact));
+        self.facts.insert(new);
     }
 }
 
@@ -118,6 +141,7 @@ fn fact(registration: &Registration) -> Fact {
         registration.incarnation.0,
         registration.connection.0,
         registration.hidden,
+        registration.exclusive,
     )
 }
 
@@ -162,7 +186,9 @@ impl Follower {
                     let before = self.joined.insert(id.0, info.incarnation.0);
                     assert_eq!(before, None, "joined twice");
                 }
-                Change::NodeGone { id, incarnation } => {
+                Change::NodeGone {
+                    id, incarnation, ..
+                } => {
                     assert_eq!(self.joined.remove(&id.0), Some(incarnation.0));
                     let held = self.facts.iter().any(|fact| fact.1 == id.0);
                     assert!(!held, "gone while it holds names");
@@ -181,6 +207,11 @@ fn check_invariants(table: &Table) {
             rows.is_sorted_by(|a, b| a.node < b.node),
             "holders in order"
         );
+        let is_exclusive = rows.iter().any(|row| row.exclusive);
+        assert!(
+            !is_exclusive || rows.len() == 1,
+            "one owner where it is promised"
+        );
         for row in rows {
             held.entry(row.node).or_default().insert(name.clone());
         }
@@ -188,6 +219,45 @@ fn check_invariants(table: &Table) {
     assert_eq!(table.held, held, "the derived index");
     let names: BTreeSet<&Arc<str>> = table.nodes.values().map(|row| &row.name).collect();
     assert_eq!(names.len(), table.nodes.len(), "two nodes of one name");
+}
+
+/// Whoever loses a name to another node is told: the names that this entry gives to one node and
+/// takes from another.
+fn check_takeovers(delta: &Delta) {
+    let lost: BTreeSet<(Domain, bool, u64, u64)> = delta
+        .takeovers()
+        .into_iter()
+        .map(|loss| {
+            (
+                loss.domain,
+                loss.is_subdomain,
+                loss.node.0,
+                loss.connection.0,
+            )
+        })
+        .collect();
+    let changes = || delta.changes.iter();
+    let taken_from = |registration: &Registration| {
+        let name = (&registration.domain, registration.is_subdomain);
+        changes().any(|change| {
+            matches!(change, Change::Added { registration: new, .. }
+                if (&new.domain, new.is_subdomain) == name && new.node != registration.node)
+        })
+    };
+    let expected = changes().filter_map(|change| match change {
+        Change::Removed { registration, .. } if taken_from(registration) => {
+            let Registration {
+                domain,
+                is_subdomain,
+                node,
+                connection,
+                ..
+            } = registration.clone();
+            Some((domain, is_subdomain, node.0, connection.0))
+        }
+        _ => None,
+    });
+    assert_eq!(lost, expected.collect(), "who is told");
 }
 
 // === generated commands ===
@@ -199,12 +269,20 @@ fn name() -> impl Strategy<Value = Name> {
     })
 }
 
+fn claim() -> impl Strategy<Value = Claim> {
+    prop_oneof![
+        4 => Just(Claim::Shared),
+        2 => Just(Claim::Exclusive),
+        1 => Just(Claim::TakeOver),
+    ]
+}
+
 fn row_change() -> impl Strategy<Value = RowChange> {
     let connection = || (1..6_u64).prop_map(ConnectionId);
     prop_oneof![
-        3 => (name(), connection(), any::<bool>()).prop_map(|(name, connection, hidden)| {
-            RowChange::Register { name, connection, hidden }
-        }),
+        3 => (name(), connection(), any::<bool>(), claim()).prop_map(
+            |(name, connection, hidden, claim)| RowChange::Register { name, connection, hidden, claim }
+        ),
         2 => (name(), connection())
             .prop_map(|(name, connection)| RowChange::Unregister { name, connection }),
     ]
@@ -230,19 +308,24 @@ enum Step {
         repeat: bool,
         changes: Vec<RowChange>,
     },
+    Remove {
+        node: u64,
+    },
     Again(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let node = || 1..5_u64;
+    // More than names: identities do not come back.
+    let node = || 1..12_u64;
     let rarely = || prop::bool::weighted(0.15);
     prop_oneof![
-        2 => (node(), 0..4_u8, 1..6_u64).prop_map(|(node, name, boot)| Step::Join { node, name, boot }),
+        4 => (node(), 0..4_u8, 1..6_u64).prop_map(|(node, name, boot)| Step::Join { node, name, boot }),
         1 => (node(), rarely(), any::<bool>())
             .prop_map(|(node, late, expired)| Step::End { node, late, expired }),
         8 => (node(), rarely(), rarely(), prop::collection::vec(row_change(), 1..4)).prop_map(
             |(node, late, repeat, changes)| Step::Change { node, late, repeat, changes }
         ),
+        1 => node().prop_map(|node| Step::Remove { node }),
         1 => any::<prop::sample::Index>().prop_map(|index| Step::Again(index.index(1000))),
     ]
 }
@@ -296,6 +379,7 @@ fn command(step: Step, model: &Model, past: &[Command]) -> Option<Command> {
                 changes,
             })
         }
+        Step::Remove { node } => Command::NodeRemoved { node: NodeId(node) },
         Step::Again(index) => past.get(index % past.len().max(1))?.clone(),
     })
 }
@@ -312,9 +396,12 @@ proptest! {
             table.apply(index, &command, &mut delta);
             model.apply(index, &command);
             follower.follow(&delta);
+            check_takeovers(&delta);
 
             prop_assert_eq!(&facts(&table), &model.facts);
             prop_assert_eq!(&nodes(&table), &model.nodes);
+            let removed: BTreeSet<u64> = table.removed().map(|(id, _)| id.0).collect();
+            prop_assert_eq!(&removed, &model.removed);
             prop_assert_eq!(&follower.facts, &model.facts);
             check_invariants(&table);
             if index == 30 {
@@ -326,7 +413,8 @@ proptest! {
         let rows = table.names().flat_map(|(name, rows)| {
             rows.iter().map(|row| (name.clone(), *row)).collect::<Vec<(Name, Row)>>()
         });
-        let restored = Table::restore(table.nodes().map(|(id, row)| (id, row.clone())), rows);
+        let mut restored = Table::restore(table.nodes().map(|(id, row)| (id, row.clone())), rows);
+        restored.restore_removed(table.removed().map(|(id, name)| (id, name.clone())));
         prop_assert_eq!(&restored, &table);
         if let Some((old, mut behind)) = checkpoint {
             behind.follow(&old.difference(&table, 100));

@@ -13,7 +13,8 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::fixture::{Node, PeerServer, Plan, serve};
 
-async fn api(node: &Node) -> (Channel, PeerServer) {
+/// Serves the API of `node`, and connects to it.
+pub(crate) async fn api(node: &Node) -> (Channel, PeerServer) {
     let address: SocketAddr = Plan::new(1).await.founders[0].address.parse().unwrap();
     let mut routes = RoutesBuilder::default();
     node.registry.api_services().add_to(&mut routes);

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use switchyard_registry::{
-    Config, ConnectionId, Domain, Founder, Incarnation, JoinError, NewRegistration, NodeId,
-    Registry, Route, Timings,
+    Claim, Config, ConnectionId, DEFAULT_VOTERS, Domain, Founder, Incarnation, JoinError,
+    NewRegistration, NodeId, OnNoQuorum, Registry, Route, TcpDialer, Timings,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -55,7 +56,7 @@ impl Plan {
         Self {
             founders: founders.collect(),
             timings: Timings {
-                lease: Duration::from_millis(2500),
+                lease: Duration::from_millis(4000),
                 heartbeat: Duration::from_millis(100),
                 election_min: Duration::from_millis(400),
                 election_max: Duration::from_millis(800),
@@ -71,8 +72,12 @@ impl Plan {
             node: self.founders[index].name.clone(),
             advertise: self.founders[index].address.clone(),
             members: self.founders.clone(),
+            seeds: None,
+            voters: DEFAULT_VOTERS,
             data_dir: self.data_dir(index),
             timings: self.timings,
+            dialer: Arc::new(TcpDialer),
+            on_no_quorum: OnNoQuorum::Refuse,
         }
     }
 
@@ -184,6 +189,24 @@ impl Node {
     }
 }
 
+/// Starts a node that cannot go on; returns why.
+pub(crate) async fn failure(config: Config) -> String {
+    let address: SocketAddr = config.advertise.parse().unwrap();
+    let (registry, services) = Registry::open(config).await.unwrap();
+    let mut routes = RoutesBuilder::default();
+    services.add_to(&mut routes);
+    let server = serve(address, routes.routes()).await;
+    let joining = tokio::spawn({
+        let registry = registry.clone();
+        async move { registry.join().await }
+    });
+    let reason = timeout(PATIENCE, registry.failed()).await;
+    joining.abort();
+    registry.shutdown().await;
+    server.stop().await;
+    reason.expect("an end in time")
+}
+
 /// Starts two founders; returns what the first has against the second.
 pub(crate) async fn refused(first: Config, second: Config) -> String {
     let (second_registry, services) = Registry::open(second.clone()).await.unwrap();
@@ -202,6 +225,7 @@ pub(crate) fn registration(domain: &str, connection: u64) -> NewRegistration {
         connection: ConnectionId(connection),
         is_subdomain: false,
         hidden: false,
+        claim: Claim::Shared,
     }
 }
 

@@ -5,6 +5,10 @@
 mod api;
 #[allow(clippy::unwrap_used)]
 mod fixture;
+#[allow(clippy::unwrap_used)]
+mod members;
+#[allow(clippy::unwrap_used)]
+mod scope;
 
 use std::fs;
 use std::time::Duration;
@@ -179,6 +183,46 @@ async fn contract_r6_without_quorum_registrations_are_refused_and_local_routes_s
     Node::leave_all(vec![first, second]).await;
 }
 
+/// More than one log entry holds: what cannot be undone yet must not be in the way of who asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_r6_many_that_went_without_quorum_hold_nobody_up() {
+    const GONE: u64 = 1500;
+    let plan = Plan::new(3).await;
+    let mut nodes = plan.start_all().await;
+    let names: Vec<String> = (0..GONE).map(|n| format!("c{n}.example")).collect();
+    let registering = names.iter().zip(1..);
+    futures::future::join_all(registering.map(|(name, number)| nodes[0].register(name, number)))
+        .await;
+    let (third, second) = (nodes.remove(2), nodes.remove(1));
+    let first = nodes.remove(0);
+    second.kill().await;
+    third.kill().await;
+    for (name, number) in names.iter().zip(1..) {
+        let gone = registration(name, number);
+        first
+            .registry
+            .unregister(&gone.domain, gone.connection, false);
+    }
+    for number in GONE + 1..GONE + 4 {
+        let new = first.registry.register(registration("new.example", number));
+        let refusal = timeout(Duration::from_secs(30), new).await.unwrap();
+        assert_eq!(refusal, Err(ProposeError::NoQuorum));
+    }
+
+    let second = plan.start(1).await;
+    eventually("quorum is back", async || {
+        let new = registration("new.example", GONE + 9);
+        first.registry.register(new).await.is_ok()
+    })
+    .await;
+    eventually("who went is gone", async || {
+        second.registry.routes().list().len() == 1
+    })
+    .await;
+    assert_eq!(second.holders("new.example"), [first.id()]);
+    Node::leave_all(vec![first, second]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_of_one_forms_at_once_and_comes_back() {
     let mut plan = Plan::new(1).await;
@@ -268,7 +312,12 @@ async fn a_node_that_comes_late_gets_the_table_as_a_snapshot() {
     let mut plan = Plan::new(2).await;
     plan.timings.snapshot_entries = 20;
     let late = plan.founders.pop().unwrap();
-    let first = plan.start(0).await;
+    // The late one stays a learner: as a voter it could not be killed.
+    let alone = Config {
+        voters: 1,
+        ..plan.config(0)
+    };
+    let first = start(alone.clone()).await.unwrap();
     for connection in 1..200 {
         first
             .register(&format!("d{}.example", connection % 50), connection)
@@ -278,7 +327,7 @@ async fn a_node_that_comes_late_gets_the_table_as_a_snapshot() {
         node: late.name.clone(),
         advertise: late.address,
         data_dir: plan.data_dir(0).with_file_name("late"),
-        ..plan.config(0)
+        ..alone
     };
     let data_dir = config.data_dir.clone();
     let second = start(config.clone()).await.unwrap();

@@ -1,76 +1,63 @@
 //! What it costs to connect, to register, and to be there.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use switchyard_tests::{Cluster, Listener};
+use tokio::runtime::Runtime;
 
-use super::client::Client;
-use super::{Args, usage};
+use super::args::Load;
+use super::crowd::{self, Doors};
+use super::{pids, pinning, tls, usage};
 
-/// Connects `count` components, spread over the nodes, and reports rate, latency, CPU and memory.
-pub(crate) fn measure(args: &Args, count: usize, cluster: &Cluster, servers: &[u32]) -> Result<()> {
-    // The first connections pay for what all of them share.
-    let warm = connect_all(args, 0..args.parallel.min(count), cluster)?;
-    let memory = usage::memory_kib(servers)?;
-    let cpu = usage::cpu_time(servers)?;
-    let start = Instant::now();
-    let clients = connect_all(args, warm.len()..warm.len() + count, cluster)?;
-    let elapsed = start.elapsed();
-    let cpu = usage::cpu_time(servers)? - cpu;
-    thread::sleep(Duration::from_secs(1));
-    let memory = usage::memory_kib(servers)?.saturating_sub(memory);
-    let mut latencies: Vec<_> = clients.iter().map(|client| client.registered_in).collect();
-    latencies.sort_unstable();
-    let quantile = |percent: usize| latencies[(count * percent / 100).min(count - 1)];
-    println!(
-        "{} node(s), {count} components, {} at once: {:.0} registered/s, p50 {:.2} ms, p99 {:.2} ms, \
-         {:.0} CPU µs and {:.1} KiB each",
-        args.nodes,
-        args.parallel,
-        count as f64 / elapsed.as_secs_f64(),
-        quantile(50).as_secs_f64() * 1e3,
-        quantile(99).as_secs_f64() * 1e3,
-        cpu.as_secs_f64() * 1e6 / count as f64,
-        memory as f64 / count as f64,
-    );
-    Ok(())
+/// How long nodes may still work on what they have accepted, generously.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Connects `count` components, spread over the nodes, and reports rate, latency, CPU and memory,
+/// and what they cost while they do nothing.
+pub(crate) fn measure(load: &Load, count: usize, runtime: &Runtime) -> Result<()> {
+    start(load)?.run(|cluster| {
+        let servers = pids(cluster);
+        let addresses = cluster.iter().map(|node| node.listener(Listener::Disconnect));
+        let tls = load.tls.then(|| tls::client(cluster)).transpose()?;
+        let doors = Doors::new(addresses, tls);
+        let connect = |numbers| runtime.block_on(doors.connect_all(numbers, load.parallel));
+        // The first connections pay for what all of them share.
+        let warm = connect(0..load.parallel.min(count))?;
+        thread::sleep(SETTLED);
+        let memory = usage::memory_kib(&servers)?;
+        let cpu = usage::cpu_time(&servers)?;
+        let start = Instant::now();
+        let clients = connect(warm.len()..warm.len() + count)?;
+        let elapsed = start.elapsed();
+        let cpu = usage::cpu_time(&servers)? - cpu;
+        thread::sleep(SETTLED);
+        let more = usage::memory_kib(&servers)?.saturating_sub(memory);
+        let idle = usage::share_of_cpu(&servers, Duration::from_secs(load.seconds))?;
+        println!(
+            "{} node(s), {count} components{}, {} at once: {:.0} registered/s, {}, {:.0} CPU µs and \
+             {:.1} KiB each, {memory} KiB before; idle: {idle:.1} % of one CPU",
+            cluster.len(),
+            if load.tls { " over TLS" } else { "" },
+            load.parallel,
+            count as f64 / elapsed.as_secs_f64(),
+            crowd::registered_in(&clients),
+            cpu.as_secs_f64() * 1e6 / count as f64,
+            more as f64 / count as f64,
+        );
+        Ok(())
+    })
 }
 
-fn connect_all(
-    args: &Args,
-    numbers: std::ops::Range<usize>,
-    cluster: &Cluster,
-) -> Result<Vec<Client>> {
-    let next = AtomicUsize::new(numbers.start);
-    let connect_some = || {
-        let mut clients = Vec::new();
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= numbers.end {
-                return Ok(clients);
-            }
-            let node = &cluster[number % args.nodes];
-            let address = node.listener(Listener::Disconnect);
-            clients.push(Client::connect(
-                address,
-                &format!("c{number}.load.example"),
-            )?);
-        }
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..args.parallel)
-            .map(|_| scope.spawn(connect_some))
-            .collect();
-        let mut all = Vec::new();
-        for thread in threads {
-            let clients: Result<Vec<Client>> = thread
-                .join()
-                .map_err(|_| anyhow!("a connecting thread panicked"))?;
-            all.extend(clients?);
-        }
-        Ok(all)
-    })
+fn start(load: &Load) -> Result<Cluster> {
+    let mut cluster = Cluster::prepare(load.nodes.unwrap_or(1))?;
+    if load.tls {
+        tls::configure(&cluster)?;
+    }
+    cluster.start_all()?;
+    if !load.no_pin {
+        pinning::pin(&pids(&cluster))?;
+    }
+    Ok(cluster)
 }

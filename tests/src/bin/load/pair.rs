@@ -1,9 +1,11 @@
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use memchr::memmem::Finder;
 
 use super::client::Client;
@@ -11,8 +13,8 @@ use super::client::Client;
 /// A component that sends and one that counts.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    sender: Client,
-    receiver: Client,
+    sender: TcpStream,
+    receiver: TcpStream,
     stanza: Vec<u8>,
     window: u64,
     rate: Option<u64>,
@@ -49,20 +51,20 @@ impl Pair {
         body: usize,
         window: u64,
         rate: Option<u64>,
-    ) -> Self {
+    ) -> Result<Self> {
         let stanza = format!(
             "<message from='alice@{}/phone' to='bob@{}/desk' type='chat' id='0123456789'><body>{}</body></message>",
             sender.domain,
             receiver.domain,
             "x".repeat(body)
         );
-        Self {
-            sender,
-            receiver,
+        Ok(Self {
+            sender: sender.into_socket()?,
+            receiver: receiver.into_socket()?,
             stanza: stanza.into_bytes(),
             window,
             rate,
-        }
+        })
     }
 
     /// Sends and counts on two threads until `progress` is stopped.
@@ -89,7 +91,7 @@ impl Pair {
 }
 
 fn closed_loop(
-    mut sender: Client,
+    mut sender: TcpStream,
     stanza: &[u8],
     window: u64,
     arrived: &AtomicU64,
@@ -104,14 +106,14 @@ fn closed_loop(
             continue;
         }
         let bytes = &burst[..stanza.len() * free as usize];
-        if sender.socket.write_all(bytes).is_err() {
+        if sender.write_all(bytes).is_err() {
             return;
         }
         sent += free;
     }
 }
 
-fn open_loop(mut sender: Client, stanza: &[u8], rate: u64, progress: &Progress) {
+fn open_loop(mut sender: TcpStream, stanza: &[u8], rate: u64, progress: &Progress) {
     let start = Instant::now();
     let mut sent = 0_u64;
     while !progress.is_stopped() {
@@ -119,20 +121,20 @@ fn open_loop(mut sender: Client, stanza: &[u8], rate: u64, progress: &Progress) 
         if let Some(wait) = due.checked_duration_since(Instant::now()) {
             thread::sleep(wait);
         }
-        if sender.socket.write_all(stanza).is_err() {
+        if sender.write_all(stanza).is_err() {
             return;
         }
         sent += 1;
     }
 }
 
-fn count(mut receiver: Client, arrived: &AtomicU64, sender: &Thread, progress: &Progress) {
+fn count(mut receiver: TcpStream, arrived: &AtomicU64, sender: &Thread, progress: &Progress) {
     const END: &[u8] = b"</message>";
     let finder = Finder::new(END);
     let mut buffer = vec![0; 256 << 10];
     let mut kept = 0;
     loop {
-        let Ok(read @ 1..) = receiver.socket.read(&mut buffer[kept..]) else {
+        let Ok(read @ 1..) = receiver.read(&mut buffer[kept..]) else {
             return;
         };
         let filled = kept + read;

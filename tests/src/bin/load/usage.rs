@@ -1,7 +1,10 @@
 //! The kernel's accounts of other processes.
 
 use std::fs;
-use std::time::Duration;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -14,6 +17,25 @@ pub(crate) fn cpu_time(processes: &[u32]) -> Result<Duration> {
 /// Resident memory of `processes`, in KiB.
 pub(crate) fn memory_kib(processes: &[u32]) -> Result<u64> {
     processes.iter().map(|pid| resident(*pid)).sum()
+}
+
+/// How much of one CPU `processes` use from now on for `period`, in percent.
+pub(crate) fn share_of_cpu(processes: &[u32], period: Duration) -> Result<f64> {
+    let before = cpu_time(processes)?;
+    let start = Instant::now();
+    thread::sleep(period);
+    let used = cpu_time(processes)?.saturating_sub(before);
+    Ok(used.as_secs_f64() / start.elapsed().as_secs_f64() * 100.0)
+}
+
+/// What the files in `directory` take on disk, in KiB.
+pub(crate) fn disk_kib(directory: &Path) -> Result<u64> {
+    let mut blocks = 0;
+    for entry in fs::read_dir(directory)? {
+        blocks += entry?.metadata()?.blocks();
+    }
+    // Of 512 octets each, whatever the file system's are.
+    Ok(blocks / 2)
 }
 
 /// `utime` and `stime` of proc(5), in ticks of which Linux has 100 in a second on every platform.

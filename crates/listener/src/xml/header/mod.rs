@@ -3,7 +3,7 @@ use memchr::memmem;
 use crate::xml::error::Protocol;
 use crate::xml::escape::unescape_attribute;
 use crate::xml::fault::{Fault, Stop, Wrong};
-use crate::xml::namespaces::Namespaces;
+use crate::xml::namespaces::{self, Namespaces};
 use crate::xml::scope::{Prefix, Scope};
 use crate::xml::tag::{Attribute, StartTag, TagSearch};
 use crate::xml::{Limits, chars};
@@ -128,6 +128,7 @@ impl HeaderReader {
         };
         let mut namespaces = Namespaces::default();
         namespaces.declare(bytes, &attributes, max)?;
+        namespaces::check_names_of(bytes, forwarded(bytes, &tag, &attributes))?;
         let outside = Scope::default();
         namespaces.check(bytes, &tag, &attributes, &outside, |_| {})?;
         let mut header = header(bytes, &tag, &attributes);
@@ -139,6 +140,20 @@ impl HeaderReader {
         let scope = scope(bytes, &tag, &attributes, &header);
         Ok(Some((header, scope)))
     }
+}
+
+/// The declarations of a stream header that stanzas may bring along. The others are to be the two that
+/// XMPP prescribes, whatever characters stand in their place.
+fn forwarded<'a>(
+    bytes: &'a [u8],
+    tag: &'a StartTag,
+    attributes: &'a [Attribute],
+) -> impl Iterator<Item = &'a Attribute> {
+    let of_root = tag.name.prefix().map(|prefix| prefix.of(bytes));
+    attributes.iter().filter(move |attribute| {
+        let name = attribute.name;
+        name.has_prefix() && of_root != Some(name.local().of(bytes))
+    })
 }
 
 fn header(bytes: &[u8], tag: &StartTag, attributes: &[Attribute]) -> StreamHeader {

@@ -108,10 +108,12 @@ fn contract_r4_is_subdomain_is_true_and_nothing_else() {
 }
 
 #[test]
-fn an_empty_header_ends_the_stream() {
+fn an_empty_header_ends_the_stream_and_nothing_behind_it_is_looked_at() {
     let mut framer = Framer::new(Limits::default());
     let header = framer.read_header(b"<stream/>").unwrap().unwrap();
     assert!(header.is_empty);
-    let progress = framer.read_elements(b"<iq/>", 1, &mut Vec::new());
-    assert_eq!(progress.outcome, Outcome::End);
+    for behind in [&b""[..], b" \n", b" <iq/>", b"\x01"] {
+        let progress = framer.read_elements(behind, 1, &mut Vec::new());
+        assert_eq!((progress.consumed, progress.outcome), (0, Outcome::End));
+    }
 }

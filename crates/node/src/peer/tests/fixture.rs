@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use switchyard_listener::Delivery;
+use switchyard_listener::{Delivery, Receipt};
 use switchyard_registry::{Domain, Incarnation, NodeId};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -33,14 +33,23 @@ pub(super) fn destination(n: u8) -> Destination {
     }
 }
 
+/// The length of a stanza that is not the last of its parcel.
+pub(super) const STANZA: usize = 8;
+
 /// A parcel that carries its number, and is so many bytes long.
 pub(super) fn parcel(to: Destination, id: u64, bytes: usize) -> Parcel {
-    let mut stanzas = id.to_be_bytes().to_vec();
-    stanzas.resize(bytes, b'x');
+    parcel_of(to, id, bytes, 1)
+}
+
+/// A parcel of `count` stanzas, each of which begins with its number.
+pub(super) fn parcel_of(to: Destination, id: u64, bytes: usize, count: u32) -> Parcel {
+    let mut stanzas = id.to_be_bytes().repeat(count as usize);
+    stanzas.resize(bytes.max(stanzas.len()), b'x');
     let delivery = Delivery {
         bytes: Bytes::from(stanzas),
-        count: 1,
+        count,
         origin: None,
+        receipt: None,
     };
     Parcel {
         to,
@@ -72,6 +81,10 @@ pub(super) struct Ledger {
     seen: watch::Sender<Seen>,
     /// What happens to parcels for a destination; `Accepted` if not said.
     outcomes: Mutex<HashMap<Destination, watch::Sender<Outcome>>>,
+    /// Receipts of what is not written yet; `None`: everything is written at once.
+    unwritten: Mutex<Option<Vec<Receipt>>>,
+    /// The present life of the node, if its lease runs.
+    alive: Mutex<Option<Incarnation>>,
 }
 
 /// What a node has seen so far.
@@ -81,6 +94,8 @@ pub(super) struct Seen {
     pub(super) delivered: Vec<u64>,
     /// Numbers of parcels that came back to this node, in order.
     pub(super) returned: Vec<(u64, ReturnReason)>,
+    /// How many stanzas there were in them.
+    pub(super) returned_stanzas: u32,
 }
 
 impl Ledger {
@@ -91,18 +106,45 @@ impl Ledger {
             .or_insert_with(|| watch::Sender::new(outcome))
             .send_replace(outcome);
     }
+
+    /// From now on components do not read.
+    pub(super) fn stop_writing(&self) {
+        *self.unwritten.lock() = Some(Vec::new());
+    }
+
+    /// Takes the receipts of what has not been written, in the order of arrival.
+    pub(super) fn take_unwritten(&self) -> Vec<Receipt> {
+        let mut unwritten = self.unwritten.lock();
+        unwritten.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The lease of the node runs in that life, or in none.
+    pub(super) fn set_alive(&self, life: Option<Incarnation>) {
+        *self.alive.lock() = life;
+    }
 }
 
 impl LocalDelivery for Ledger {
-    fn deliver(&self, to: &Destination, delivery: Delivery) -> Outcome {
+    fn deliver(&self, to: &Destination, mut delivery: Delivery) -> Outcome {
         let outcomes = self.outcomes.lock();
         let outcome = outcomes.get(to).map_or(Outcome::Accepted, |o| *o.borrow());
         drop(outcomes);
         if matches!(outcome, Outcome::Accepted | Outcome::Congested) {
+            let receipt = delivery.receipt.take().expect("parcels have receipts");
+            match &mut *self.unwritten.lock() {
+                Some(unwritten) => unwritten.push(receipt),
+                None => receipt.written(),
+            }
             self.seen
                 .send_modify(|seen| seen.delivered.push(id(&delivery.bytes)));
+        } else {
+            delivery.refuse();
         }
         outcome
+    }
+
+    fn is_alive(&self, life: Incarnation) -> bool {
+        *self.alive.lock() == Some(life)
     }
 
     fn relieved(&self, to: &Destination) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -119,8 +161,11 @@ impl LocalDelivery for Ledger {
 impl Returns for Ledger {
     fn returned(&self, parcels: Vec<Parcel>, reason: ReturnReason) {
         let ids = parcels.iter().map(|parcel| id(&parcel.delivery.bytes));
-        self.seen
-            .send_modify(|seen| seen.returned.extend(ids.map(|id| (id, reason))));
+        let stanzas = parcels.iter().map(|parcel| parcel.delivery.count);
+        self.seen.send_modify(|seen| {
+            seen.returned.extend(ids.map(|id| (id, reason)));
+            seen.returned_stanzas += stanzas.sum::<u32>();
+        });
     }
 }
 
@@ -155,6 +200,8 @@ impl Node {
         let ledger = Arc::new(Ledger {
             seen: watch::Sender::default(),
             outcomes: Mutex::default(),
+            unwritten: Mutex::default(),
+            alive: Mutex::new(Some(Incarnation(id * 10))),
         });
         let timings = config.timings;
         let local = Arc::clone(&ledger);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use switchyard_listener::Progress;
 use switchyard_registry::{Incarnation, NodeId};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
@@ -13,7 +14,7 @@ use super::super::proto::link_client::LinkClient;
 use super::super::proto::{Hello, LinkRequest, link_request::Frame};
 use super::super::transport::endpoint;
 use super::super::{Link, Outcome, PeersConfig, ReturnReason, SendError, Timings};
-use super::fixture::{Node, destination, life, parcel, send, until_open};
+use super::fixture::{Node, STANZA, destination, life, parcel, parcel_of, send, until_open};
 use super::proxy::Proxy;
 
 /// Two nodes, and a link from the first to the second.
@@ -58,6 +59,7 @@ async fn contract_d1_d2_all_arrive_once_in_order_although_connections_break() {
     let seen = two.wait(|seen| seen.delivered.len() as u64 >= COUNT).await;
     assert_eq!(seen.delivered, (1..=COUNT).collect::<Vec<_>>());
     assert!(proxy.cuts() >= 20, "only {} cuts", proxy.cuts());
+    until_held(&link, 0).await;
     one.peers
         .shutdown(Instant::now() + Duration::from_secs(30))
         .await;
@@ -151,6 +153,7 @@ async fn contract_d1_a_peer_that_begins_a_new_life_in_its_process_is_sent_to_at_
     two.wait(|seen| seen.delivered.len() == 100).await;
     one.peers.node_gone(two.id, Incarnation(20));
 
+    two.ledger.set_alive(Some(Incarnation(21)));
     two.peers.set_life(Some(life(21)));
     let new = one.join(two.id, 21, two.address);
     for n in 101..=200 {
@@ -175,6 +178,47 @@ async fn until_taken(link: &Link) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn contract_d1_a_peer_whose_lease_ran_out_goes_on_in_the_same_life() {
+    let (one, two, link) = pair().await;
+    send(&link, parcel(destination(0), 1, 100)).await;
+    two.wait(|seen| seen.delivered == [1]).await;
+    // Without quorum nobody gives it up.
+    two.peers.set_life(None);
+    until_open(&link, false).await;
+    two.peers.set_life(Some(life(20)));
+    until_open(&link, true).await;
+    send(&link, parcel(destination(0), 2, 100)).await;
+    two.wait(|seen| seen.delivered == [1, 2]).await;
+    let seen = one.wait(|_| true).await;
+    assert_eq!(seen.returned, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contract_d2_what_comes_to_a_peer_without_a_lease_comes_again_in_order() {
+    let (one, two, link) = pair().await;
+    two.ledger.set_alive(None);
+    for n in 1..=50 {
+        send(&link, parcel(destination(0), n, 100)).await;
+    }
+    let refused = async {
+        while one.peers.counters().opened() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), refused)
+        .await
+        .expect("the peer ends the stream");
+    two.ledger.set_alive(Some(Incarnation(20)));
+    for n in 51..=100 {
+        send(&link, parcel(destination(0), n, 100)).await;
+    }
+    let seen = two.wait(|seen| seen.delivered.len() >= 100).await;
+    assert_eq!(seen.delivered, (1..=100).collect::<Vec<_>>());
+    let seen = one.wait(|_| true).await;
+    assert_eq!(seen.returned, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn contract_r5_a_new_life_of_the_peer_ends_the_link_to_the_old_one() {
     let (one, two, link) = pair().await;
     send(&link, parcel(destination(0), 1, 100)).await;
@@ -182,6 +226,7 @@ async fn contract_r5_a_new_life_of_the_peer_ends_the_link_to_the_old_one() {
     until_open(&link, true).await;
 
     // The peer itself knows first.
+    two.ledger.set_alive(Some(Incarnation(21)));
     two.peers.set_life(Some(life(21)));
     until_open(&link, false).await;
     let refused = async {
@@ -244,6 +289,93 @@ async fn contract_d1_what_the_peer_rejects_comes_back() {
     for (_, reason) in expected {
         assert_eq!(one.peers.counters().returned(reason), 1);
     }
+}
+
+/// Waits until `link` holds that many parcels for its peer.
+async fn until_held(link: &Link, parcels: usize) {
+    let holding = async {
+        while link.status().parcels > 0 || link.status().held_parcels != parcels {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let held = timeout(Duration::from_secs(20), holding).await;
+    assert!(held.is_ok(), "{:?} instead of {parcels}", link.status());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contract_d1_what_is_not_written_when_its_node_dies_is_answered_by_its_sender() {
+    let (one, two, link) = pair().await;
+    two.ledger.stop_writing();
+    for n in 1..=4 {
+        send(&link, parcel_of(destination(0), n, 100, 3)).await;
+    }
+    until_held(&link, 4).await;
+    assert_eq!(link.status().held_bytes, 400);
+    let mut receipts = two.ledger.take_unwritten().into_iter();
+    let mut next = || receipts.next().expect("four have arrived");
+    next().written();
+    let progress = Progress {
+        stanzas: 2,
+        bytes: 2 * STANZA,
+    };
+    next().partly_written(progress);
+    assert!(next().lost(), "the sender answers");
+    let seen = one.wait(|seen| seen.returned.len() == 2).await;
+    // Dropped, the receipt of the second says that the rest of it is lost.
+    assert_eq!(
+        seen.returned,
+        [(2, ReturnReason::Lost), (3, ReturnReason::Lost)]
+    );
+    assert_eq!(seen.returned_stanzas, 1 + 3);
+    until_held(&link, 1).await;
+
+    // It died: its lease ended first.
+    let last = next();
+    let consignor = Arc::clone(last.consignor().expect("it is unused"));
+    assert!(consignor.may_write());
+    two.ledger.set_alive(None);
+    one.peers.node_gone(two.id, Incarnation(20));
+    let seen = one.wait(|seen| seen.returned.len() == 3).await;
+    assert_eq!(seen.returned.last(), Some(&(4, ReturnReason::PeerGone)));
+    assert!(!consignor.may_write(), "it has been answered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contract_d4_what_one_component_does_not_read_holds_up_nobody_else() {
+    let one = Node::start(1, |config| config.window.bytes = 10_000).await;
+    let two = Node::start(2, |_| {}).await;
+    let link = one.join(two.id, 20, two.address);
+    two.ledger.stop_writing();
+    for n in 1..=1000 {
+        send(&link, parcel(destination(0), n, 100)).await;
+    }
+    until_held(&link, 1000).await;
+    drop(two.ledger.take_unwritten());
+    let seen = one.wait(|seen| seen.returned.len() == 1000).await;
+    assert!(seen.returned.iter().map(|r| r.0).eq(1..=1000));
+    until_held(&link, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contract_d1_what_a_sender_that_is_gone_can_no_longer_answer_its_peer_answers() {
+    let (one, two, link) = pair().await;
+    two.ledger.stop_writing();
+    for n in 1..=2 {
+        send(&link, parcel(destination(0), n, 100)).await;
+    }
+    until_held(&link, 2).await;
+    let mut receipts = two.ledger.take_unwritten().into_iter();
+    one.peers.shutdown(Instant::now()).await;
+    let seen = one.wait(|_| true).await;
+    assert_eq!(seen.returned, [], "the peer has them");
+    two.peers.node_gone(one.id, Incarnation(10));
+    let first = receipts.next().expect("both have arrived");
+    assert!(
+        first
+            .consignor()
+            .is_some_and(|consignor| consignor.may_write())
+    );
+    assert!(!first.lost(), "nobody else answers");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -319,7 +451,7 @@ async fn answer(two: &Node, change: impl FnOnce(&mut Hello)) -> Code {
     let config = PeersConfig::new("c".to_owned(), NodeId(1), "node1".to_owned());
     let position = Position {
         session: 1,
-        first_unacked: 1,
+        rejects_seen: 0,
         sent_through: 0,
     };
     let mut hello = hello::say(

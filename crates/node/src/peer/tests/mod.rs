@@ -3,4 +3,5 @@
 mod fixture;
 mod links;
 mod model;
+mod names;
 mod proxy;
