@@ -26,7 +26,7 @@ pub(crate) struct Membership {
     changing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The right to change the membership; its holder has proved that it leads.
+/// The right to change the membership; its holder has proved that it leads and is a member.
 pub(crate) struct Turn<'a> {
     _changing: MutexGuard<'a, ()>,
 }
@@ -74,10 +74,27 @@ impl Membership {
         let proof = Instant::now() + self.core.config.timings.confirm;
         let current = self.core.read_index(proof).await;
         current.map_err(|error| Status::unavailable(error.to_string()))?;
+        if !self.belongs().await? {
+            return Err(not_the_leader());
+        }
         self.liveness.attend();
         Ok(Turn {
             _changing: changing,
         })
+    }
+
+    /// False for a leader that has just removed itself: it leads until openraft's next tick, which
+    /// takes a further change of the membership by it for a bug. Asks Raft, since the metrics may
+    /// be those of a moment before.
+    async fn belongs(&self) -> Result<bool, Status> {
+        let own = self.core.id().0;
+        let belongs = self.core.raft.with_raft_state(move |state| {
+            let effective = state.membership_state.effective();
+            effective.get_node(&own).is_some()
+        });
+        let belongs = timeout(TURN, belongs).await;
+        let belongs = belongs.map_err(|_| Status::unavailable("Raft does not answer in time"))?;
+        belongs.map_err(|error| Status::unavailable(error.to_string()))
     }
 
     /// The members as this node, as leader, knows them.

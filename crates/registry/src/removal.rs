@@ -20,7 +20,7 @@ const ASK: Duration = Duration::from_secs(1);
 /// Ready at once in any other node.
 pub(crate) async fn until_dispensable(core: &Core) {
     let mut progress = Progress::new("Waiting until the cluster can do without this node's vote");
-    while votes(core) {
+    while may_be_needed(core) {
         match ask_leader(core).await {
             Ok(pb::RenewResponse {
                 still_votes: false, ..
@@ -35,12 +35,14 @@ pub(crate) async fn until_dispensable(core: &Core) {
     }
 }
 
-/// Whether this node votes, as far as it knows: nobody tells it of the last step.
-fn votes(core: &Core) -> bool {
+/// Whether its vote may be needed, as far as this node knows: until a membership in which it has none
+/// is committed. Nobody need tell it of that last step.
+fn may_be_needed(core: &Core) -> bool {
     let metrics = core.raft.metrics();
     let metrics = metrics.borrow();
-    let mut voters = metrics.membership_config.voter_ids();
-    voters.any(|id| id == core.id().0)
+    let membership = &metrics.membership_config;
+    let is_committed = metrics.last_applied >= *membership.log_id();
+    !is_committed || membership.voter_ids().any(|id| id == core.id().0)
 }
 
 async fn ask_leader(core: &Core) -> Result<pb::RenewResponse, Status> {

@@ -41,8 +41,6 @@ pub(super) struct Node {
     pub(super) orders: RefCell<VecDeque<Order>>,
     /// It has lost its data once.
     pub(super) was_wiped: Cell<bool>,
-    /// Its Raft has panicked once.
-    pub(super) has_panicked: Cell<bool>,
     /// Set when the process has ended by itself.
     pub(super) end: Cell<Option<End>>,
 }
@@ -54,9 +52,6 @@ pub(super) enum End {
     Removed,
     /// Its name was in use for too long, by what it was before it lost its data.
     NameInUse,
-    /// openraft has panicked, over a debug assertion perhaps, which releases do not have
-    /// (`docs/testing.md`). Once in a run at most.
-    Panicked,
 }
 
 /// A look at every node, and the time that the driver goes on at once.
@@ -106,8 +101,6 @@ impl Node {
             self.end.set(Some(End::Removed));
         } else if self.was_wiped.get() && reason.contains("is in use by node") {
             self.end.set(Some(End::NameInUse));
-        } else if reason.contains("Raft has panicked") && !self.has_panicked.replace(true) {
-            self.end.set(Some(End::Panicked));
         } else {
             self.record.borrow_mut().fail(reason);
         }

@@ -85,7 +85,6 @@ impl Run {
                     is_busy: Rc::clone(&is_busy),
                     orders: RefCell::default(),
                     was_wiped: Cell::new(false),
-                    has_panicked: Cell::new(false),
                     end: Cell::new(None),
                 })
             })
@@ -130,7 +129,7 @@ impl Run {
                 self.crash(&node);
             }
             // As whoever watches over a process does.
-            if matches!(node.end.get(), Some(End::NameInUse | End::Panicked)) {
+            if node.end.get() == Some(End::NameInUse) {
                 node.end.set(None);
                 self.restart(&node);
             }
