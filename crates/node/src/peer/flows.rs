@@ -25,6 +25,8 @@ struct Flow {
     congested: bool,
     /// A parcel found no room; cleared when half of the limit is free again.
     full: bool,
+    /// Somebody waits until nothing is under way.
+    awaited: bool,
 }
 
 impl Flows {
@@ -67,6 +69,12 @@ impl Flows {
         true
     }
 
+    /// Whether nothing is under way to `to`. If something is, [`Self::release`] announces the end.
+    pub(super) fn is_clear(&mut self, to: &Destination) -> bool {
+        let flow = self.flows.get_mut(to).filter(|flow| flow.parcels > 0);
+        flow.map(|flow| flow.awaited = true).is_none()
+    }
+
     /// Counts a parcel as no longer under way. True if somebody may be waiting for that.
     pub(super) fn release(&mut self, to: &Destination, bytes: usize) -> bool {
         let Some(flow) = self.flows.get_mut(to) else {
@@ -78,10 +86,11 @@ impl Flows {
         if relieved {
             flow.full = false;
         }
+        let cleared = flow.parcels == 0 && std::mem::take(&mut flow.awaited);
         if flow.parcels == 0 && !flow.congested {
             self.flows.remove(to);
         }
-        relieved
+        relieved || cleared
     }
 
     /// The receiver asks to hold back, or no longer does. True if somebody may be waiting for that.

@@ -123,8 +123,19 @@ impl Link {
 
     /// Ready when it is worth while to try again after a [`SendError`].
     pub(crate) async fn wait_for_room(&self, to: &Destination) {
-        self.wait_until(|state| !state.is_reachable() || state.window.has_room(to))
-            .await;
+        self.wait_until(|state| state.is_worth_trying(to)).await;
+    }
+
+    /// Parcels have left the link that [`Returns`] has not taken over yet.
+    pub(crate) fn is_handing_back(&self) -> bool {
+        self.state.lock().handing_back > 0
+    }
+
+    /// Ready when nothing for `to` can come back from this link any more that would be sent
+    /// elsewhere, for what came back before, [`Returns`] has. Waits only for a peer that is
+    /// connected.
+    pub(crate) async fn settled(&self, to: &Destination) {
+        self.wait_until(|state| state.is_settled(to)).await;
     }
 
     /// How the link is doing.
@@ -160,10 +171,10 @@ impl Link {
     }
 
     fn end(&self, change: impl FnOnce(&mut LinkState) -> [Returned; 2]) {
-        let returned = self.update(change);
-        self.retired.cancel();
-        self.room.notify_waiters();
-        self.hand_back(returned);
+        self.update_and_hand_back(|state, returned| {
+            returned.extend(change(state));
+            self.retired.cancel();
+        });
     }
 
     /// Cancelled when the link ends for good.
@@ -194,9 +205,7 @@ impl Link {
     }
 
     pub(super) fn welcome(&self, welcome: &proto::Welcome) -> Result<(), Violation> {
-        let mut returned = Vec::new();
-        let result = self.update(|state| state.welcome(welcome, &mut returned));
-        self.hand_back(returned);
+        let result = self.update_and_hand_back(|state, returned| state.welcome(welcome, returned));
         self.counters.count_opened();
         result
     }
@@ -209,12 +218,12 @@ impl Link {
     }
 
     pub(super) fn reject(&self, reject: &proto::Reject) -> Result<(), Violation> {
-        let returned = self.update(|state| match state.phase {
-            Phase::Open => state.reject(reject),
-            Phase::Down | Phase::Gone | Phase::Waiting { .. } => Ok(None),
-        })?;
-        self.hand_back(returned);
-        Ok(())
+        self.update_and_hand_back(|state, returned| {
+            if state.phase == Phase::Open {
+                returned.extend(state.reject(reject)?);
+            }
+            Ok(())
+        })
     }
 
     pub(super) fn set_congested(&self, to: Destination, congested: bool) {
@@ -230,14 +239,11 @@ impl Link {
     }
 
     pub(super) fn give_up(&self) {
-        let returned = self.update(LinkState::give_up);
-        self.room.notify_waiters();
-        self.hand_back([returned]);
+        self.update_and_hand_back(|state, returned| returned.push(state.give_up()));
     }
 
     pub(super) fn abandon_session(&self) {
-        let returned = self.update(LinkState::abandon_session);
-        self.hand_back([returned]);
+        self.update_and_hand_back(|state, returned| returned.push(state.abandon_session()));
     }
 
     /// What `stream` should send next; `None` when it is no longer the link's stream.
@@ -273,7 +279,9 @@ impl Link {
         let mut state = self.state.lock();
         let before = (state.phase, state.stream);
         let result = change(&mut state);
-        let relief = state.window.take_relief() || (state.flushing && state.window.is_empty());
+        let relief = state.window.take_relief()
+            || (state.flushing && state.window.is_empty())
+            || before.0 != state.phase;
         let waker = (before != (state.phase, state.stream))
             .then(|| state.waker.take())
             .flatten();
@@ -299,13 +307,28 @@ impl Link {
         }
     }
 
-    fn hand_back(&self, returned: impl IntoIterator<Item = Returned>) {
-        for (parcels, reason) in returned {
-            if !parcels.is_empty() {
+    /// Changes the state and hands on what comes back. Between the two it can be seen that
+    /// something does ([`Self::is_handing_back`]), so that nothing newer goes another way before.
+    fn update_and_hand_back<T>(
+        &self,
+        change: impl FnOnce(&mut LinkState, &mut Vec<Returned>) -> T,
+    ) -> T {
+        let mut returned: Vec<Returned> = Vec::new();
+        let result = self.update(|state| {
+            let result = change(state, &mut returned);
+            returned.retain(|(parcels, _)| !parcels.is_empty());
+            state.handing_back += u32::from(!returned.is_empty());
+            result
+        });
+        if !returned.is_empty() {
+            for (parcels, reason) in returned {
                 self.counters.count_returned(&parcels, reason);
                 self.returns.returned(parcels, reason);
             }
+            self.state.lock().handing_back -= 1;
+            self.room.notify_waiters();
         }
+        result
     }
 }
 

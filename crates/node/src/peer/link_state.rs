@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::hello::Position;
 use super::window::{Violation, Window};
-use super::{Parcel, ReturnReason, WindowLimits, proto};
+use super::{Destination, Parcel, ReturnReason, WindowLimits, proto};
 
 /// Decides what happens to the parcels of one link as its connection comes and goes. Sans-IO.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(super) struct LinkState {
     pub(super) waker: Option<Waker>,
     /// Somebody waits until the window is empty.
     pub(super) flushing: bool,
+    /// How often parcels have left the window that nobody has taken over yet.
+    pub(super) handing_back: u32,
     /// The present sequence, named after the stream that began it; none: the next stream does.
     /// The process counts its streams, so that no later link to the same node, in another life of
     /// it, can be taken for this one.
@@ -51,6 +53,7 @@ impl LinkState {
             stream: 0,
             waker: None,
             flushing: false,
+            handing_back: 0,
             session: None,
         }
     }
@@ -58,6 +61,27 @@ impl LinkState {
     /// Whether parcels are taken.
     pub(super) fn is_reachable(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Waiting { .. })
+    }
+
+    /// Whether somebody who was told to wait should try again.
+    pub(super) fn is_worth_trying(&mut self, to: &Destination) -> bool {
+        match self.is_reachable() {
+            true => self.window.has_room(to),
+            false => self.handing_back == 0,
+        }
+    }
+
+    /// Whether nothing for `to` can come back any more that would be sent elsewhere. Without a
+    /// connection nobody waits for what is left: it is pinned.
+    pub(super) fn is_settled(&mut self, to: &Destination) -> bool {
+        if self.handing_back > 0 {
+            return false;
+        }
+        if self.phase == Phase::Open {
+            return self.window.is_clear(to);
+        }
+        self.window.pin(Some(to));
+        true
     }
 
     /// A new stream is about to say hello: where the window stands.
@@ -113,13 +137,17 @@ impl LinkState {
         }
     }
 
-    /// Parcels have waited long enough. Those that may have arrived stay.
+    /// Parcels have waited long enough. Those that may have arrived stay, pinned.
     pub(super) fn give_up(&mut self) -> Returned {
         if matches!(self.phase, Phase::Waiting { .. }) {
             self.phase = Phase::Down;
         }
         let unsent = match self.phase {
-            Phase::Down => self.window.drain_unsent(),
+            Phase::Down => {
+                let unsent = self.window.drain_unsent();
+                self.window.pin(None);
+                unsent
+            }
             _ => Vec::new(),
         };
         (unsent, ReturnReason::Unreachable)

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use switchyard_listener::Delivery;
-use switchyard_registry::Domain;
+use switchyard_registry::{Domain, Route};
 
 /// A name in the component table, as the node that holds it looks it up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,6 +21,16 @@ pub(crate) struct Parcel {
     pub(crate) delivery: Delivery,
     /// How many links it has been given to, this one included: bounds how long it wanders.
     pub(crate) attempts: u8,
+    /// The registration that it was last sent to; none in tests of links, which do not look at it.
+    pub(crate) holder: Option<Route>,
+}
+
+impl Parcel {
+    /// Newer stanzas for the same destination go elsewhere by now: should it come back, it is
+    /// answered, for it would come behind them there (contract D2).
+    pub(super) fn pin(&mut self) {
+        self.attempts = u8::MAX;
+    }
 }
 
 impl fmt::Display for Destination {

@@ -14,7 +14,7 @@ use super::link::{Link, LinkStatus, Peer};
 use super::proto::link_server::LinkServer;
 use super::receivers::Receivers;
 use super::server::LinkService;
-use super::{Life, LinkCounters, LocalDelivery, PeersConfig, Returns};
+use super::{Destination, Life, LinkCounters, LocalDelivery, PeersConfig, Returns};
 
 /// The links from this node to all others, and the receiving ends of theirs.
 pub(crate) struct Peers {
@@ -107,16 +107,18 @@ impl Peers {
     /// The registry says that this life of a peer is over: it left, its lease ran out, or it began
     /// a new one. What its link still holds comes back.
     pub(crate) fn node_gone(&self, node: NodeId, incarnation: Incarnation) {
-        let mut links = self.links.write();
-        let is_over = |link: &Arc<Link>| link.peer().incarnation <= incarnation;
-        let link = links
-            .get(&node)
-            .is_some_and(is_over)
-            .then(|| links.remove(&node))
-            .flatten();
-        drop(links);
+        let is_over = |link: &&Arc<Link>| link.peer().incarnation <= incarnation;
+        let link = self.links.read().get(&node).filter(is_over).cloned();
         if let Some(link) = link {
+            // While it hands back, it can be found ([`Link::is_handing_back`]).
             link.retire();
+            let mut links = self.links.write();
+            if links
+                .get(&node)
+                .is_some_and(|present| Arc::ptr_eq(present, &link))
+            {
+                links.remove(&node);
+            }
         }
         self.receivers.node_gone(node, incarnation);
     }
@@ -128,6 +130,15 @@ impl Peers {
             .get(&node)
             .filter(|link| link.peer().incarnation == incarnation)
             .cloned()
+    }
+
+    /// Ready when nothing for `to` can come back any more that would be sent elsewhere, except for
+    /// what [`Returns`] has: see [`Link::settled`].
+    pub(crate) async fn settled(&self, to: &Destination) {
+        let links: Vec<_> = self.links.read().values().cloned().collect();
+        for link in links {
+            link.settled(to).await;
+        }
     }
 
     /// How the links are doing, by node.

@@ -101,6 +101,19 @@ impl Window {
         self.flows.is_open(to) && !self.full
     }
 
+    /// Whether the peer has answered everything for `to`. If not, there will be relief.
+    pub(super) fn is_clear(&mut self, to: &Destination) -> bool {
+        self.flows.is_clear(to)
+    }
+
+    /// Pins what the peer has not answered; only what is for `to` if that is given.
+    pub(super) fn pin(&mut self, to: Option<&Destination>) {
+        let parcels = self.entries.iter_mut().flatten();
+        parcels
+            .filter(|parcel| to.is_none_or(|to| parcel.to == *to))
+            .for_each(Parcel::pin);
+    }
+
     /// True once after something happened that those who wait for room may be waiting for.
     pub(super) fn take_relief(&mut self) -> bool {
         std::mem::take(&mut self.relief)

@@ -33,7 +33,7 @@ fn find(destination: Destination, directory: &impl Directory) -> Option<Place> {
 }
 
 /// What stands before `.HOST` in `domain`, for each host that it ends in.
-fn prefixes(domain: &Domain, hosts: &[Domain]) -> impl Iterator<Item = Domain> {
+pub(super) fn prefixes(domain: &Domain, hosts: &[Domain]) -> impl Iterator<Item = Domain> {
     hosts.iter().filter_map(|host| {
         let prefix = domain
             .as_str()

@@ -45,6 +45,8 @@ pub(super) enum Room {
     Outbox(Arc<Outbox>),
     /// A component on another node, or the link to that node.
     Link(Arc<Link>, Destination),
+    /// What came back goes first.
+    Turn(Arc<Shared>, Destination),
 }
 
 impl Room {
@@ -53,6 +55,7 @@ impl Room {
         match self {
             Self::Outbox(outbox) => outbox.wait_for_room().await,
             Self::Link(link, destination) => link.wait_for_room(destination).await,
+            Self::Turn(shared, destination) => shared.returning.ended(destination).await,
         }
     }
 }
@@ -95,7 +98,8 @@ impl Shared {
         }
     }
 
-    /// Tries the next instance as long as the one before it cannot be reached or is gone.
+    /// Tries the next instance as long as the one before it cannot be reached or is gone, and has
+    /// nothing under way that belongs in front (contract D2).
     fn try_in_turn(
         self: &Arc<Self>,
         destination: &Destination,
@@ -113,8 +117,26 @@ impl Shared {
                 Err(again) if matches!(again.reason, Reason::Full(_)) => return Err(again),
                 Err(again) => refused = again,
             }
+            if attempts == 0
+                && let Some(turn) = self.turn_after(route, destination)
+            {
+                refused.reason = Reason::Full(turn);
+                return Err(refused);
+            }
         }
         Err(refused)
+    }
+
+    /// What to wait for before stanzas for `destination` that `route` did not take go elsewhere, if
+    /// it hands back others.
+    fn turn_after(self: &Arc<Self>, route: &Route, destination: &Destination) -> Option<Room> {
+        let link = self.peers.get()?.link(route.node, route.incarnation);
+        if let Some(link) = link.filter(|link| link.is_handing_back()) {
+            return Some(Room::Link(link, destination.clone()));
+        }
+        self.returning
+            .holds(destination)
+            .then(|| Room::Turn(Arc::clone(self), destination.clone()))
     }
 
     fn try_instance(
@@ -134,7 +156,15 @@ impl Shared {
             };
         }
         match self.link(route) {
-            Some(link) => self.try_link(link, destination, delivery, attempts),
+            Some(link) => {
+                let parcel = Parcel {
+                    to: destination.clone(),
+                    delivery,
+                    attempts: attempts + 1,
+                    holder: Some(*route),
+                };
+                self.try_link(link, parcel)
+            }
             None => Err(Refused {
                 delivery,
                 reason: Reason::Unreachable,
@@ -201,19 +231,8 @@ impl Shared {
         }
     }
 
-    fn try_link(
-        &self,
-        link: Arc<Link>,
-        destination: &Destination,
-        delivery: Delivery,
-        attempts: u8,
-    ) -> Result<(), Refused> {
-        let count = u64::from(delivery.count);
-        let parcel = Parcel {
-            to: destination.clone(),
-            delivery,
-            attempts: attempts + 1,
-        };
+    fn try_link(&self, link: Arc<Link>, parcel: Parcel) -> Result<(), Refused> {
+        let count = u64::from(parcel.delivery.count);
         match link.try_send(parcel) {
             Ok(()) => {
                 self.metrics.to_peer.add(count);
@@ -221,7 +240,7 @@ impl Shared {
             }
             Err(SendError::Full(parcel) | SendError::Congested(parcel)) => Err(Refused {
                 delivery: parcel.delivery,
-                reason: Reason::Full(Room::Link(link, destination.clone())),
+                reason: Reason::Full(Room::Link(link, parcel.to)),
             }),
             Err(SendError::Unreachable(parcel)) => Err(Refused {
                 delivery: parcel.delivery,

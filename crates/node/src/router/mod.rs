@@ -2,7 +2,8 @@
 //! switch that joins components, links and the registry.
 //!
 //! The life of a stanza is in `session.rs` (choosing), `hand_over.rs` (handing on) and `answer.rs`
-//! (answering when that fails; `mail.rs` brings the answers home).
+//! (answering when that fails; `mail.rs` brings the answers home). What links bring back goes through
+//! `returns.rs`.
 
 mod admission;
 mod answer;
@@ -25,6 +26,8 @@ mod place;
 mod place_cache;
 mod registrar;
 mod restoring;
+mod returning;
+mod returns;
 mod session;
 mod shared;
 mod switch;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::hand_over::{Conversation, Reason, Refused};
 use super::place::Place;
 use super::place_cache::PlaceCache;
-use super::shared::Shared;
+use super::shared::{Generation, Shared};
 use super::undeliverable::Undeliverable;
 
 /// How often a stanza is tried anew because its component was gone when it arrived there: a
@@ -78,7 +78,7 @@ impl Session {
                 return self.shared.answer(refused.delivery, refused.reason.into());
             }
             delivery = refused.delivery;
-            self.cache.forget(run.to);
+            self.cache.outdate(run.to);
             // The component may have moved, and this node's table be behind (contract R7). If
             // nobody can tell, what the table says is as good as any.
             let _ = self.confirm().await;
@@ -109,21 +109,29 @@ impl Session {
             return Ok(place.clone());
         }
         let domain = jid::prepared_domain(to).map_err(|_| Undeliverable::UnknownDomain)?;
-        if let Some(place) = self.shared.resolve(&domain) {
-            self.cache.put(to, generation, &place);
-            return Ok(place);
+        let (generation, place) = match self.shared.resolve(&domain) {
+            Some(place) => (generation, place),
+            None => self.confirmed_place(&domain).await?,
+        };
+        if let Some(former) = self.cache.former(to) {
+            self.shared.leave(former, &place).await;
         }
+        self.cache.put(to, generation, &place);
+        Ok(place)
+    }
+
+    async fn confirmed_place(
+        &mut self,
+        domain: &Domain,
+    ) -> Result<(Generation, Place), Undeliverable> {
         if !self.shared.chain.reaches_other_nodes() {
             return Err(Undeliverable::UnknownDomain);
         }
         self.confirm().await?;
         let generation = self.shared.generation();
-        let place = self
-            .shared
-            .resolve(&domain)
-            .ok_or(Undeliverable::UnknownDomain)?;
-        self.cache.put(to, generation, &place);
-        Ok(place)
+        let place = self.shared.resolve(domain);
+        let place = place.ok_or(Undeliverable::UnknownDomain)?;
+        Ok((generation, place))
     }
 
     /// Asks the registry, once for a batch.
@@ -153,12 +161,16 @@ impl Session {
             from: from.as_bytes(),
             attempts: 0,
         };
-        let mut refused = match self.shared.try_hand_over(place, delivery, conversation) {
-            Ok(()) => {
-                self.cache.regain_patience(run.to);
-                return Ok(());
-            }
-            Err(refused) => refused,
+        let first = match self.shared.turn(run.to) {
+            Some(turn) => Err(Refused {
+                delivery,
+                reason: Reason::Full(turn),
+            }),
+            None => self.shared.try_hand_over(place, delivery, conversation),
+        };
+        let Err(mut refused) = first else {
+            self.cache.regain_patience(run.to);
+            return Ok(());
         };
         let patience = Instant::now() + self.cache.patience(run.to, self.shared.patience());
         while let Reason::Full(room) = &refused.reason {

@@ -12,6 +12,7 @@ use super::kick_damper::KickDamper;
 use super::local_components::LocalComponents;
 use super::metrics::RouterMetrics;
 use super::place::{Directory, Place};
+use super::returning::Returning;
 use crate::entity::Entity;
 use crate::peer::{Destination, Peers};
 
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(super) entity: Entity,
     /// What became of the stanzas.
     pub(super) metrics: RouterMetrics,
+    /// What links have brought back.
+    pub(super) returning: Returning,
     /// Counts registrations, see [`super::local_components::Holder`].
     pub(super) registrations: AtomicU64,
     /// Fights over names under `kick_old`.

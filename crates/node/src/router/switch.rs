@@ -10,6 +10,7 @@ use super::chain::Chain;
 use super::kick_damper::KickDamper;
 use super::local_components::LocalComponents;
 use super::metrics::RouterMetrics;
+use super::returning::Returning;
 use super::session::Session;
 use super::shared::Shared;
 use super::undeliverable::Undeliverable;
@@ -47,6 +48,7 @@ impl Switch {
             peers: OnceLock::new(),
             entity,
             metrics: RouterMetrics::default(),
+            returning: Returning::default(),
             registrations: AtomicU64::new(0),
             damper: Mutex::new(KickDamper::default()),
             patience: config.patience,
