@@ -25,14 +25,14 @@ impl Returns for Switch {
     fn returned(&self, parcels: Vec<Parcel>, reason: ReturnReason) {
         let shared = &self.shared;
         // What could not be sent waits for nobody: it would be overtaken once the link is back.
-        let is_elsewhere = |to: &Destination| match reason {
+        let is_elsewhere = |parcel: &Parcel| match reason {
             ReturnReason::NotHere => true,
-            ReturnReason::Unreachable => shared.has_alternative(to),
+            ReturnReason::Unreachable => shared.has_other(&parcel.to, parcel.holder),
             _ => false,
         };
         let (again, lost): (Vec<_>, Vec<_>) = parcels
             .into_iter()
-            .partition(|parcel| parcel.attempts < MOST_ATTEMPTS && is_elsewhere(&parcel.to));
+            .partition(|parcel| parcel.attempts < MOST_ATTEMPTS && is_elsewhere(parcel));
         let lost = lost.into_iter().map(|parcel| parcel.delivery);
         self.shared.answer_all(lost, reason.into());
         for to in self.shared.returning.add(again, reason.into()) {
@@ -155,8 +155,11 @@ impl Shared {
         else {
             return;
         };
-        let stays = |route: &Route| match place {
-            Place::Instances { routes, .. } => routes.contains(route),
+        // By the same link, in whose order they stay, there may be no end of others' stanzas.
+        let stays = |left: &Route| match place {
+            Place::Instances { routes, .. } => routes
+                .iter()
+                .any(|route| (route.node, route.incarnation) == (left.node, left.incarnation)),
             Place::Entity(_) | Place::Local(_) => false,
         };
         let patience = Instant::now() + self.patience();
@@ -169,9 +172,11 @@ impl Shared {
         }
     }
 
-    /// Whether more than one node holds `name`.
-    fn has_alternative(&self, name: &Destination) -> bool {
-        self.anywhere(name).is_some_and(|routes| routes.len() > 1)
+    /// Whether `name` is held by anybody else than `tried`.
+    fn has_other(&self, name: &Destination, tried: Option<Route>) -> bool {
+        let is_other = |route: &Route| Some(*route) != tried;
+        let routes = self.anywhere(name);
+        self.local(name).is_some() || routes.is_some_and(|routes| routes.iter().any(is_other))
     }
 
     /// Who holds `name` now, on this node first, and `tried` only if nobody else does: its node may
