@@ -219,7 +219,7 @@ pub(super) fn check_names_of<'a>(
     let mut declarations = attributes.into_iter().filter(|a| a.is_declaration(bytes));
     let wrong = declarations.find(|declaration| {
         let raw = declaration.value.of(bytes);
-        let is_uri = |name: &[u8]| name.iter().all(|&byte| chars::is(byte, URI));
+        let is_uri = |name| chars::are(name, URI);
         !is_uri(raw) || memchr(b'&', raw).is_some() && !is_uri(unescape_attribute(raw).as_bytes())
     });
     match wrong {
