@@ -27,6 +27,8 @@ struct Flow {
     full: bool,
     /// Somebody waits until nothing is under way.
     awaited: bool,
+    /// Everything that is under way is pinned.
+    pinned: bool,
 }
 
 impl Flows {
@@ -66,6 +68,7 @@ impl Flows {
         }
         flow.bytes += bytes;
         flow.parcels += 1;
+        flow.pinned = false;
         true
     }
 
@@ -73,6 +76,12 @@ impl Flows {
     pub(super) fn is_clear(&mut self, to: &Destination) -> bool {
         let flow = self.flows.get_mut(to).filter(|flow| flow.parcels > 0);
         flow.map(|flow| flow.awaited = true).is_none()
+    }
+
+    /// True once for what is under way to `to`: it is to be pinned.
+    pub(super) fn pin(&mut self, to: &Destination) -> bool {
+        let flow = self.flows.get_mut(to).filter(|flow| flow.parcels > 0);
+        flow.is_some_and(|flow| !std::mem::replace(&mut flow.pinned, true))
     }
 
     /// Counts a parcel as no longer under way. True if somebody may be waiting for that.

@@ -126,6 +126,12 @@ impl Link {
         self.wait_until(|state| state.is_worth_trying(to)).await;
     }
 
+    /// Something may still come back from it that would be sent elsewhere.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state.lock();
+        state.handing_back > 0 || !state.window.is_empty()
+    }
+
     /// Parcels have left the link that [`Returns`] has not taken over yet.
     pub(crate) fn is_handing_back(&self) -> bool {
         self.state.lock().handing_back > 0
@@ -296,6 +302,9 @@ impl Link {
     }
 
     async fn wait_until(&self, reached: impl Fn(&mut LinkState) -> bool) {
+        if reached(&mut self.state.lock()) {
+            return;
+        }
         loop {
             let mut notified = pin!(self.room.notified());
             // Registered before the look, so that no change between the two is missed.

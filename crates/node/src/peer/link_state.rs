@@ -80,7 +80,7 @@ impl LinkState {
         if self.phase == Phase::Open {
             return self.window.is_clear(to);
         }
-        self.window.pin(Some(to));
+        self.window.pin(to);
         true
     }
 
@@ -145,7 +145,7 @@ impl LinkState {
         let unsent = match self.phase {
             Phase::Down => {
                 let unsent = self.window.drain_unsent();
-                self.window.pin(None);
+                self.window.pin_all();
                 unsent
             }
             _ => Vec::new(),

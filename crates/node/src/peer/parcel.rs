@@ -1,7 +1,7 @@
 use std::fmt;
 
 use switchyard_listener::Delivery;
-use switchyard_registry::{Domain, Route};
+use switchyard_registry::{Domain, NodeId};
 
 /// A name in the component table, as the node that holds it looks it up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,8 +21,8 @@ pub(crate) struct Parcel {
     pub(crate) delivery: Delivery,
     /// How many links it has been given to, this one included: bounds how long it wanders.
     pub(crate) attempts: u8,
-    /// The registration that it was last sent to; none in tests of links, which do not look at it.
-    pub(crate) holder: Option<Route>,
+    /// The node that it was last sent to.
+    pub(crate) node: NodeId,
 }
 
 impl Parcel {

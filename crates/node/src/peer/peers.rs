@@ -141,6 +141,16 @@ impl Peers {
         }
     }
 
+    /// The links to peers of that kind that the peer has not taken everything of, or that are handing
+    /// back.
+    pub(crate) fn busy_links(&self, kind: impl Fn(&Peer) -> bool) -> Vec<Arc<Link>> {
+        let links = self.links.read();
+        let busy = links
+            .values()
+            .filter(|link| kind(link.peer()) && link.is_busy());
+        busy.cloned().collect()
+    }
+
     /// How the links are doing, by node.
     pub(crate) fn status(&self) -> Vec<LinkStatus> {
         let links: Vec<_> = self.links.read().values().cloned().collect();

@@ -106,12 +106,18 @@ impl Window {
         self.flows.is_clear(to)
     }
 
-    /// Pins what the peer has not answered; only what is for `to` if that is given.
-    pub(super) fn pin(&mut self, to: Option<&Destination>) {
-        let parcels = self.entries.iter_mut().flatten();
-        parcels
-            .filter(|parcel| to.is_none_or(|to| parcel.to == *to))
-            .for_each(Parcel::pin);
+    /// Pins what is for `to` and the peer has not answered.
+    pub(super) fn pin(&mut self, to: &Destination) {
+        if self.flows.pin(to) {
+            let parcels = self.entries.iter_mut().flatten();
+            let concerned = parcels.filter(|parcel| parcel.to == *to);
+            concerned.for_each(Parcel::pin);
+        }
+    }
+
+    /// Pins everything that the peer has not answered.
+    pub(super) fn pin_all(&mut self) {
+        self.entries.iter_mut().flatten().for_each(Parcel::pin);
     }
 
     /// True once after something happened that those who wait for room may be waiting for.

@@ -161,7 +161,7 @@ impl Shared {
                     to: destination.clone(),
                     delivery,
                     attempts: attempts + 1,
-                    holder: Some(*route),
+                    node: route.node,
                 };
                 self.try_link(link, parcel)
             }

@@ -19,8 +19,7 @@ pub(super) struct PlaceCache {
 #[derive(Debug)]
 struct Entry {
     to: Box<[u8]>,
-    /// What the place was found by; `None`: it is outdated.
-    generation: Option<Generation>,
+    generation: Generation,
     place: Place,
     /// The destination was full for longer than its senders' patience: until it takes something,
     /// nobody waits for it again.
@@ -35,13 +34,7 @@ impl PlaceCache {
             self.entries.swap(0, found);
         }
         let entry = self.entries.first()?;
-        (entry.generation == Some(generation)).then_some(&entry.place)
-    }
-
-    /// Where stanzas for `to` went last, as far as that is remembered.
-    pub(super) fn former(&self, to: &[u8]) -> Option<&Place> {
-        let entry = self.entries.iter().find(|entry| *entry.to == *to)?;
-        Some(&entry.place)
+        (entry.generation == generation).then_some(&entry.place)
     }
 
     /// Remembers where stanzas for `to` go.
@@ -50,18 +43,16 @@ impl PlaceCache {
         self.entries.truncate(REMEMBERED - 1);
         let entry = Entry {
             to: to.into(),
-            generation: Some(generation),
+            generation,
             place: place.clone(),
             patience_lost,
         };
         self.entries.insert(0, entry);
     }
 
-    /// The place of `to` is to be found anew.
-    pub(super) fn outdate(&mut self, to: &[u8]) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| *entry.to == *to) {
-            entry.generation = None;
-        }
+    /// Forgets `to`.
+    pub(super) fn forget(&mut self, to: &[u8]) {
+        self.take(to);
     }
 
     /// How long to wait for room at `to`.

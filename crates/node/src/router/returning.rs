@@ -67,11 +67,6 @@ impl Returning {
         self.destinations.load(Ordering::Acquire) == 0
     }
 
-    /// The destination with a queue that is `wanted`, if there is one.
-    pub(super) fn find(&self, wanted: impl Fn(&Destination) -> bool) -> Option<Destination> {
-        self.queues.lock().keys().find(|to| wanted(to)).cloned()
-    }
-
     /// Whether `to` has a queue.
     pub(super) fn holds(&self, to: &Destination) -> bool {
         !self.is_empty() && self.queues.lock().contains_key(to)
@@ -95,7 +90,7 @@ impl Returning {
 mod tests {
     use bytes::Bytes;
     use switchyard_listener::Delivery;
-    use switchyard_registry::Domain;
+    use switchyard_registry::{Domain, NodeId};
 
     use super::*;
 
@@ -116,7 +111,7 @@ mod tests {
                 receipt: None,
             },
             attempts: 1,
-            holder: None,
+            node: NodeId(1),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchyard_listener::{Delivery, Span, jid};
-use switchyard_registry::Route;
+use switchyard_registry::{Domain, NodeId, Route};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::stanzas_in;
@@ -15,7 +15,7 @@ use super::place::{Directory, Place};
 use super::shared::Shared;
 use super::switch::Switch;
 use super::undeliverable::Undeliverable;
-use crate::peer::{Destination, Parcel, ReturnReason, Returns};
+use crate::peer::{Destination, Parcel, Peer, ReturnReason, Returns};
 
 /// How often one parcel is sent to a node before its stanzas are answered: a component that moves
 /// from node to node faster than that is as good as lost.
@@ -27,7 +27,7 @@ impl Returns for Switch {
         // What could not be sent waits for nobody: it would be overtaken once the link is back.
         let is_elsewhere = |parcel: &Parcel| match reason {
             ReturnReason::NotHere => true,
-            ReturnReason::Unreachable => shared.has_other(&parcel.to, parcel.holder),
+            ReturnReason::Unreachable => shared.has_other(&parcel.to, parcel.node),
             _ => false,
         };
         let (again, lost): (Vec<_>, Vec<_>) = parcels
@@ -112,7 +112,7 @@ impl Shared {
         patience: Duration,
     ) -> Option<(Delivery, bool)> {
         let patience = Instant::now() + patience;
-        while let Some(place) = self.find_other(&parcel.to, parcel.holder) {
+        while let Some(place) = self.find_other(&parcel.to, parcel.node) {
             let refused = match self.try_hand_over(&place, delivery, conversation) {
                 Ok(()) => return None,
                 Err(refused) => refused,
@@ -134,59 +134,60 @@ impl Shared {
             return None;
         }
         let domain = jid::prepared_domain(to).ok()?;
-        let destination = self.returning.find(|destination| {
-            let mut prefixes = prefixes(&domain, &self.hosts);
-            match destination.is_subdomain {
-                true => prefixes.any(|prefix| prefix == destination.name),
-                false => domain == destination.name,
-            }
-        })?;
-        Some(Room::Turn(Arc::clone(self), destination))
+        let mut names = self.names_of(&domain);
+        let returning = names.find(|name| self.returning.holds(name))?;
+        Some(Room::Turn(Arc::clone(self), returning))
     }
 
-    /// Before stanzas go to `place` and no longer to all of `former`: waits until the nodes that they
-    /// went to have answered, so that what is not there any more comes back first. The nodes are
-    /// connected, or nobody waits for them.
-    pub(super) async fn leave(&self, former: &Place, place: &Place) {
-        let Place::Instances {
-            destination,
-            routes: left,
-        } = former
-        else {
+    /// Before a connection sends to `domain` at `place`, where it may not have sent before: waits until
+    /// nodes to which something for it is under way, and that are no longer chosen from, have answered.
+    /// So what they do not take comes back first.
+    pub(super) async fn leave_others(&self, domain: &Domain, place: &Place) {
+        let Some(peers) = self.peers.get() else {
             return;
         };
-        // By the same link, in whose order they stay, there may be no end of others' stanzas.
-        let stays = |left: &Route| match place {
+        // On links that stay there may be no end of others' stanzas.
+        let stays = |peer: &Peer| match place {
             Place::Instances { routes, .. } => routes
                 .iter()
-                .any(|route| (route.node, route.incarnation) == (left.node, left.incarnation)),
+                .any(|route| (route.node, route.incarnation) == (peer.node, peer.incarnation)),
             Place::Entity(_) | Place::Local(_) => false,
         };
+        let left = peers.busy_links(|peer| !stays(peer));
+        if left.is_empty() {
+            return;
+        }
         let patience = Instant::now() + self.patience();
-        for route in left.iter().filter(|route| !stays(route)) {
-            let peers = self.peers.get();
-            let link = peers.and_then(|peers| peers.link(route.node, route.incarnation));
-            if let Some(link) = link {
-                let _ = timeout_at(patience, link.settled(destination)).await;
+        for name in self.names_of(domain) {
+            for link in &left {
+                let _ = timeout_at(patience, link.settled(&name)).await;
             }
         }
     }
 
-    /// Whether `name` is held by anybody else than `tried`.
-    fn has_other(&self, name: &Destination, tried: Option<Route>) -> bool {
-        let is_other = |route: &Route| Some(*route) != tried;
+    /// What a component of `domain` may be registered as.
+    fn names_of<'a>(&'a self, domain: &'a Domain) -> impl Iterator<Item = Destination> {
+        let own = std::iter::once((domain.clone(), false));
+        let prefixes = prefixes(domain, &self.hosts).map(|prefix| (prefix, true));
+        own.chain(prefixes)
+            .map(|(name, is_subdomain)| Destination { name, is_subdomain })
+    }
+
+    /// Whether `name` is held anywhere but on the node `tried`.
+    fn has_other(&self, name: &Destination, tried: NodeId) -> bool {
+        let is_other = |route: &Route| route.node != tried;
         let routes = self.anywhere(name);
         self.local(name).is_some() || routes.is_some_and(|routes| routes.iter().any(is_other))
     }
 
-    /// Who holds `name` now, on this node first, and `tried` only if nobody else does: its node may
-    /// know before the table that it has gone.
-    fn find_other(&self, name: &Destination, tried: Option<Route>) -> Option<Place> {
+    /// Who holds `name` now, on this node first, and on the node `tried` only if nobody else does: that
+    /// may know before the table that its component has gone.
+    fn find_other(&self, name: &Destination, tried: NodeId) -> Option<Place> {
         if let Some(local) = self.local(name) {
             return Some(Place::Local(local));
         }
         let routes = self.anywhere(name)?;
-        let is_other = |route: &&Route| Some(**route) != tried;
+        let is_other = |route: &&Route| route.node != tried;
         let others: Arc<[Route]> = routes.iter().filter(is_other).copied().collect();
         Some(Place::Instances {
             destination: name.clone(),

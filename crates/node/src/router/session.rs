@@ -78,7 +78,7 @@ impl Session {
                 return self.shared.answer(refused.delivery, refused.reason.into());
             }
             delivery = refused.delivery;
-            self.cache.outdate(run.to);
+            self.cache.forget(run.to);
             // The component may have moved, and this node's table be behind (contract R7). If
             // nobody can tell, what the table says is as good as any.
             let _ = self.confirm().await;
@@ -113,9 +113,7 @@ impl Session {
             Some(place) => (generation, place),
             None => self.confirmed_place(&domain).await?,
         };
-        if let Some(former) = self.cache.former(to) {
-            self.shared.leave(former, &place).await;
-        }
+        self.shared.leave_others(&domain, &place).await;
         self.cache.put(to, generation, &place);
         Ok(place)
     }

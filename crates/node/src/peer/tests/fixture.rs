@@ -55,7 +55,7 @@ pub(super) fn parcel_of(to: Destination, id: u64, bytes: usize, count: u32) -> P
         to,
         delivery,
         attempts: 1,
-        holder: None,
+        node: NodeId(0),
     }
 }
 
