@@ -25,8 +25,6 @@ struct Flow {
     congested: bool,
     /// A parcel found no room; cleared when half of the limit is free again.
     full: bool,
-    /// Somebody waits until nothing is under way.
-    awaited: bool,
     /// Everything that is under way is pinned.
     pinned: bool,
 }
@@ -72,10 +70,9 @@ impl Flows {
         true
     }
 
-    /// Whether nothing is under way to `to`. If something is, [`Self::release`] announces the end.
-    pub(super) fn is_clear(&mut self, to: &Destination) -> bool {
-        let flow = self.flows.get_mut(to).filter(|flow| flow.parcels > 0);
-        flow.map(|flow| flow.awaited = true).is_none()
+    /// Whether anything is under way to `to`.
+    pub(super) fn has(&self, to: &Destination) -> bool {
+        self.flows.get(to).is_some_and(|flow| flow.parcels > 0)
     }
 
     /// True once for what is under way to `to`: it is to be pinned.
@@ -95,11 +92,10 @@ impl Flows {
         if relieved {
             flow.full = false;
         }
-        let cleared = flow.parcels == 0 && std::mem::take(&mut flow.awaited);
         if flow.parcels == 0 && !flow.congested {
             self.flows.remove(to);
         }
-        relieved || cleared
+        relieved
     }
 
     /// The receiver asks to hold back, or no longer does. True if somebody may be waiting for that.

@@ -137,11 +137,17 @@ impl Link {
         self.state.lock().handing_back > 0
     }
 
-    /// Ready when nothing for `to` can come back from this link any more that would be sent
-    /// elsewhere, for what came back before, [`Returns`] has. Waits only for a peer that is
-    /// connected.
+    /// Ready when nothing that the link has for `to` now can come back any more and be sent
+    /// elsewhere, but for what [`Returns`] has. Waits only for a peer that is connected: a round trip.
     pub(crate) async fn settled(&self, to: &Destination) {
-        self.wait_until(|state| state.is_settled(to)).await;
+        let through = {
+            let state = self.state.lock();
+            if state.handing_back == 0 && !state.window.has(to) {
+                return;
+            }
+            state.window.last()
+        };
+        self.wait_until(|state| state.is_settled(to, through)).await;
     }
 
     /// How the link is doing.
@@ -302,9 +308,6 @@ impl Link {
     }
 
     async fn wait_until(&self, reached: impl Fn(&mut LinkState) -> bool) {
-        if reached(&mut self.state.lock()) {
-            return;
-        }
         loop {
             let mut notified = pin!(self.room.notified());
             // Registered before the look, so that no change between the two is missed.

@@ -71,14 +71,14 @@ impl LinkState {
         }
     }
 
-    /// Whether nothing for `to` can come back any more that would be sent elsewhere. Without a
-    /// connection nobody waits for what is left: it is pinned.
-    pub(super) fn is_settled(&mut self, to: &Destination) -> bool {
+    /// Whether nothing for `to`, up to a sequence number, can come back any more that would be sent
+    /// elsewhere. Without a connection nobody waits for what is left: it is pinned.
+    pub(super) fn is_settled(&mut self, to: &Destination, through: u64) -> bool {
         if self.handing_back > 0 {
             return false;
         }
         if self.phase == Phase::Open {
-            return self.window.is_clear(to);
+            return self.window.is_answered(through);
         }
         self.window.pin(to);
         true

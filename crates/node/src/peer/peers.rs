@@ -14,7 +14,7 @@ use super::link::{Link, LinkStatus, Peer};
 use super::proto::link_server::LinkServer;
 use super::receivers::Receivers;
 use super::server::LinkService;
-use super::{Destination, Life, LinkCounters, LocalDelivery, PeersConfig, Returns};
+use super::{Life, LinkCounters, LocalDelivery, PeersConfig, Returns};
 
 /// The links from this node to all others, and the receiving ends of theirs.
 pub(crate) struct Peers {
@@ -132,22 +132,10 @@ impl Peers {
             .cloned()
     }
 
-    /// Ready when nothing for `to` can come back any more that would be sent elsewhere, except for
-    /// what [`Returns`] has: see [`Link::settled`].
-    pub(crate) async fn settled(&self, to: &Destination) {
-        let links: Vec<_> = self.links.read().values().cloned().collect();
-        for link in links {
-            link.settled(to).await;
-        }
-    }
-
-    /// The links to peers of that kind that the peer has not taken everything of, or that are handing
-    /// back.
-    pub(crate) fn busy_links(&self, kind: impl Fn(&Peer) -> bool) -> Vec<Arc<Link>> {
+    /// The links that have something under way, or that are handing back.
+    pub(crate) fn busy_links(&self) -> Vec<Arc<Link>> {
         let links = self.links.read();
-        let busy = links
-            .values()
-            .filter(|link| kind(link.peer()) && link.is_busy());
+        let busy = links.values().filter(|link| link.is_busy());
         busy.cloned().collect()
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Window {
     flows: Flows,
     /// A parcel found no room; cleared when half of the limits is free again.
     full: bool,
+    /// Somebody may wait for answers up to this sequence number.
+    awaited: u64,
     relief: bool,
 }
 
@@ -76,6 +78,7 @@ impl Window {
             bytes: 0,
             flows: Flows::new(limits.destination_bytes),
             full: false,
+            awaited: 0,
             relief: false,
         }
     }
@@ -101,9 +104,23 @@ impl Window {
         self.flows.is_open(to) && !self.full
     }
 
-    /// Whether the peer has answered everything for `to`. If not, there will be relief.
-    pub(super) fn is_clear(&mut self, to: &Destination) -> bool {
-        self.flows.is_clear(to)
+    /// Whether there is anything for `to` that the peer has not answered.
+    pub(super) fn has(&self, to: &Destination) -> bool {
+        self.flows.has(to)
+    }
+
+    /// The sequence number of the last parcel, sent or not.
+    pub(super) fn last(&self) -> u64 {
+        self.first + self.entries.len() as u64 - 1
+    }
+
+    /// Whether the peer has answered everything up to a sequence number. If not, there will be relief.
+    pub(super) fn is_answered(&mut self, through: u64) -> bool {
+        let answered = self.first > through;
+        if !answered {
+            self.awaited = self.awaited.max(through);
+        }
+        answered
     }
 
     /// Pins what is for `to` and the peer has not answered.
@@ -173,6 +190,7 @@ impl Window {
             self.relief |= self.flows.release(&parcel.to, bytes);
             self.held.insert(seq, parcel);
         }
+        self.relief |= self.first <= self.awaited;
         self.first = through + 1;
         self.sent -= taken;
         self.note_room();
@@ -243,6 +261,7 @@ impl Window {
         let count = through.min(self.sent_through()) + 1;
         let count = usize::try_from(count.saturating_sub(self.first)).unwrap_or(self.sent);
         let not_taken: Vec<_> = self.entries.drain(..count).flatten().collect();
+        self.relief |= self.first <= self.awaited;
         self.first += count as u64;
         self.sent -= count;
         self.forget_all(&not_taken);

@@ -21,6 +21,18 @@ pub(crate) enum Place {
     },
 }
 
+impl Place {
+    /// Whether both are the same components on other nodes.
+    pub(super) fn has_routes_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Instances { routes, .. }, Self::Instances { routes: others, .. }) => {
+                routes == others
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What one routing module says of a domain.
 #[derive(Debug)]
 pub(crate) enum Verdict {

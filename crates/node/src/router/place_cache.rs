@@ -37,6 +37,12 @@ impl PlaceCache {
         (entry.generation == generation).then_some(&entry.place)
     }
 
+    /// Where stanzas for `to` went last, as far as that is remembered.
+    pub(super) fn former(&self, to: &[u8]) -> Option<&Place> {
+        let entry = self.entries.iter().find(|entry| *entry.to == *to)?;
+        Some(&entry.place)
+    }
+
     /// Remembers where stanzas for `to` go.
     pub(super) fn put(&mut self, to: &[u8], generation: Generation, place: &Place) {
         let patience_lost = self.take(to).is_some_and(|old| old.patience_lost);

@@ -15,7 +15,7 @@ use super::place::{Directory, Place};
 use super::shared::Shared;
 use super::switch::Switch;
 use super::undeliverable::Undeliverable;
-use crate::peer::{Destination, Parcel, Peer, ReturnReason, Returns};
+use crate::peer::{Destination, Link, Parcel, Peer, ReturnReason, Returns};
 
 /// How often one parcel is sent to a node before its stanzas are answered: a component that moves
 /// from node to node faster than that is as good as lost.
@@ -93,13 +93,15 @@ impl Shared {
         }
     }
 
-    /// Waits until the peers have answered for what is under way to `to`, to which nothing new is sent
-    /// meanwhile. They are connected, or nobody waits for them; patience is for one that hangs.
+    /// Waits until the peers have answered for what is under way to `to`. They are connected, or nobody
+    /// waits for them; patience is for one that hangs.
     async fn await_answers(&self, to: &Destination) {
-        if let Some(peers) = self.peers.get() {
-            let patience = Instant::now() + self.patience();
-            let _ = timeout_at(patience, peers.settled(to)).await;
-        }
+        let busy = self
+            .peers
+            .get()
+            .map_or_else(Vec::new, |peers| peers.busy_links());
+        let patience = Instant::now() + self.patience();
+        let _ = timeout_at(patience, settled(&busy, to)).await;
     }
 
     /// Hands a part of a parcel to whoever holds its name now. Gives back what was not taken, and
@@ -139,29 +141,29 @@ impl Shared {
         Some(Room::Turn(Arc::clone(self), returning))
     }
 
-    /// Before a connection sends to `domain` at `place`, where it may not have sent before: waits until
-    /// nodes to which something for it is under way, and that are no longer chosen from, have answered.
-    /// So what they do not take comes back first.
+    /// Before a connection sends to `domain` at `place`, where it has not sent before as far as it
+    /// remembers: waits until the nodes to which something for it is under way have answered. So what
+    /// they do not take comes back first.
     pub(super) async fn leave_others(&self, domain: &Domain, place: &Place) {
-        let Some(peers) = self.peers.get() else {
-            return;
-        };
-        // On links that stay there may be no end of others' stanzas.
+        // One link keeps its own order.
         let stays = |peer: &Peer| match place {
-            Place::Instances { routes, .. } => routes
-                .iter()
-                .any(|route| (route.node, route.incarnation) == (peer.node, peer.incarnation)),
+            Place::Instances { routes, .. } => matches!(
+                routes[..],
+                [only] if (only.node, only.incarnation) == (peer.node, peer.incarnation)
+            ),
             Place::Entity(_) | Place::Local(_) => false,
         };
-        let left = peers.busy_links(|peer| !stays(peer));
-        if left.is_empty() {
+        let mut busy = self
+            .peers
+            .get()
+            .map_or_else(Vec::new, |peers| peers.busy_links());
+        busy.retain(|link| !stays(link.peer()));
+        if busy.is_empty() {
             return;
         }
         let patience = Instant::now() + self.patience();
         for name in self.names_of(domain) {
-            for link in &left {
-                let _ = timeout_at(patience, link.settled(&name)).await;
-            }
+            let _ = timeout_at(patience, settled(&busy, &name)).await;
         }
     }
 
@@ -193,6 +195,12 @@ impl Shared {
             destination: name.clone(),
             routes: if others.is_empty() { routes } else { others },
         })
+    }
+}
+
+async fn settled(links: &[Arc<Link>], to: &Destination) {
+    for link in links {
+        link.settled(to).await;
     }
 }
 

@@ -113,7 +113,10 @@ impl Session {
             Some(place) => (generation, place),
             None => self.confirmed_place(&domain).await?,
         };
-        self.shared.leave_others(&domain, &place).await;
+        let former = self.cache.former(to);
+        if !former.is_some_and(|former| former.has_routes_of(&place)) {
+            self.shared.leave_others(&domain, &place).await;
+        }
         self.cache.put(to, generation, &place);
         Ok(place)
     }
