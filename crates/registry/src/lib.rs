@@ -16,6 +16,7 @@
 //! - `connected` is what this node's components hold, `vigil` compares it to what the log says.
 //! - [`Registry`] is the handle that the rest of the program holds; `service` is its gRPC API.
 
+mod address_check;
 mod admission;
 mod caller;
 mod changing;

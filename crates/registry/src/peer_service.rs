@@ -3,6 +3,7 @@ use std::sync::Arc;
 use tonic::service::RoutesBuilder;
 use tonic::{Request, Response, Status};
 
+use crate::address_check::AddressCheck;
 use crate::admission::Admission;
 use crate::caller::{Caller, NameCheck};
 use crate::command::{Batch, Command};
@@ -29,6 +30,7 @@ struct PeerService {
     operations: Operations,
     connected: Connected,
     names: NameCheck,
+    addresses: AddressCheck,
     /// Proofs of leadership, shared by all who need one at a time.
     leadership: ReadGate<Result<u64, Status>>,
 }
@@ -69,6 +71,7 @@ impl PeerServices {
                 operations: operations.clone(),
                 connected: connected.clone(),
                 names,
+                addresses: AddressCheck::new(core.clone()),
                 leadership,
             },
         }
@@ -240,6 +243,7 @@ impl membership_server::Membership for PeerService {
             ));
         }
         self.check_names_in(&caller, &batch)?;
+        self.addresses.check(&batch).await?;
         let written = self.core.raft.client_write(batch).await;
         Ok(Response::new(pb::ProposeResponse {
             index: written.map_err(write_status)?.log_id.index,

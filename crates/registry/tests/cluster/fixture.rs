@@ -96,7 +96,13 @@ impl Plan {
 }
 
 pub(crate) async fn start(config: Config) -> Result<Node, JoinError> {
-    let address: SocketAddr = config.advertise.parse().unwrap();
+    let address = config.advertise.clone();
+    start_at(&address, config).await
+}
+
+/// Starts a node that listens elsewhere than it says.
+pub(crate) async fn start_at(address: &str, config: Config) -> Result<Node, JoinError> {
+    let address: SocketAddr = address.parse().unwrap();
     let (registry, services) = Registry::open(config).await.unwrap();
     let mut routes = RoutesBuilder::default();
     services.add_to(&mut routes);

@@ -13,7 +13,7 @@ mod scope;
 use std::fs;
 use std::time::Duration;
 
-use fixture::{Node, Plan, eventually, refused, registration, start};
+use fixture::{Node, Plan, eventually, refused, registration, start, start_at};
 use switchyard_registry::{
     Config, ConnectionId, Domain, NewRegistration, NoQuorum, OpenError, ProposeError, Registry,
     Role,
@@ -362,6 +362,34 @@ async fn a_node_that_moved_makes_its_new_address_known() {
     assert!(status.nodes.iter().any(|node| node.address == address));
     nodes.push(moved);
     Node::leave_all(nodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_says_it_is_where_another_one_answers_is_refused() {
+    let plan = Plan::new(3).await;
+    let mut nodes = plan.start_all().await;
+    let mover = (Node::leader_of(&nodes).await + 1) % 3;
+    nodes.remove(mover).kill().await;
+    let stranger = Plan::new(1).await;
+    let other = stranger.start(0).await;
+    let own = plan.config(mover);
+    let wrong = Config {
+        advertise: stranger.founders[0].address.clone(),
+        ..own.clone()
+    };
+    // It listens where it did: what it says of itself is wrong.
+    let refusal = start_at(&own.advertise, wrong).await.err().unwrap();
+    let refusal = refusal.to_string();
+    assert!(refusal.contains("cluster.advertise is "), "{refusal}");
+    let status = nodes[0].registry.status().await;
+    let known = status
+        .nodes
+        .iter()
+        .any(|node| node.address == own.advertise);
+    assert!(known, "{status:?}");
+    nodes.push(plan.start(mover).await);
+    Node::leave_all(nodes).await;
+    Node::leave_all(vec![other]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
