@@ -21,6 +21,7 @@ mod record;
 mod run;
 
 use std::ops::Range;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -53,6 +54,24 @@ fn run(seed: u64, is_loud: bool) -> Outcome {
     })
 }
 
+/// Runs one seed in a process of its own, so that it is the run that [`replay`] shows: two at a time in
+/// one process are not always the same again. Returns what is wrong.
+fn replay_apart(seed: u64) -> Option<String> {
+    let program = std::env::current_exe().expect("this program has a path");
+    let replay = Command::new(program)
+        .args(["simulation::replay", "--exact", "--nocapture"])
+        .env("SEED", seed.to_string())
+        .output()
+        .expect("this program runs once more");
+    let said = String::from_utf8_lossy(&replay.stderr);
+    let outcome = said.lines().find(|line| line.starts_with("Outcome"));
+    match outcome {
+        Some(_) if replay.status.success() => None,
+        Some(outcome) => Some(outcome.to_owned()),
+        None => Some(format!("{}: {:.2000}", replay.status, said)),
+    }
+}
+
 /// Runs many seeds on all processors. Returns those that failed.
 fn run_all(seeds: Range<u64>) -> Vec<u64> {
     let next = AtomicU64::new(seeds.start);
@@ -66,7 +85,7 @@ fn run_all(seeds: Range<u64>) -> Vec<u64> {
                     if seed >= seeds.end {
                         return;
                     }
-                    if let Some(failure) = run(seed, false).failure {
+                    if let Some(failure) = replay_apart(seed) {
                         eprintln!(
                             "seed {seed}: {failure}\n\
                              REPRODUCE WITH: SEED={seed} cargo simulate replay -- --nocapture"
